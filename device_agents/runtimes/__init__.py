@@ -1,0 +1,1 @@
+"""One runtime a file, imported when it is asked for."""

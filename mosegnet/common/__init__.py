@@ -1,0 +1,1 @@
+"""What both halves need to speak with a person and with a disk: errors, atomic files, the console."""

@@ -1,0 +1,15 @@
+"""The errors that a person can mend. Anything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: one line that says what, where and how."""
+
+    exit_status = 2
+
+
+class DeviceError(UserError):
+    """A device failed after the retries; everything measured so far is kept."""
+
+    exit_status = 3

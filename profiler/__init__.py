@@ -1,0 +1,1 @@
+"""Devices to versioned latency tables."""

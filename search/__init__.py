@@ -1,0 +1,1 @@
+"""Tables and a supernet to Pareto-optimal networks."""
