@@ -1,0 +1,118 @@
+"""One measurable piece of a network and its key, made of what the hardware sees and never of a stage's number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+Shape = tuple[int, int, int]  # channels, height, width
+
+IMAGE_CHANNELS = 3
+STEM_STRIDE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StemUnit:
+    """Image to 1/4: strided 3x3 conv, `depth` residual 3x3 convs, 3x3 conv, strided 3x3 max-pool."""
+
+    kind: ClassVar[str] = "stem"
+    height: int  # of the image
+    width: int
+    middle: int
+    channels: int
+    depth: int
+
+    @property
+    def key(self) -> str:
+        """The unit's name in a table."""
+        return f"stem {IMAGE_CHANNELS}>{self.middle}>{self.channels} d{self.depth} {self.height}x{self.width}"
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """(3, H, W)."""
+        return ((IMAGE_CHANNELS, self.height, self.width),)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channels, H/4, W/4)."""
+        return (self.channels, self.height // STEM_STRIDE, self.width // STEM_STRIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerUnit:
+    """A bottleneck 1x1, 3x3 (strided), 1x1; with a projection on the shortcut it is the first of its stage."""
+
+    height: int  # of the input
+    width: int
+    channels_in: int
+    middle: int
+    channels: int
+    stride: int
+    projection: bool
+
+    @property
+    def kind(self) -> str:
+        """ "first" with a projection, "layer" without one."""
+        return "first" if self.projection else "layer"
+
+    @property
+    def key(self) -> str:
+        """The unit's name in a table."""
+        return f"{self.kind} {self.channels_in}>{self.middle}>{self.channels} s{self.stride} {self.height}x{self.width}"
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """(channels_in, H, W)."""
+        return ((self.channels_in, self.height, self.width),)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channels, H/stride, W/stride)."""
+        return (self.channels, self.height // self.stride, self.width // self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderUnit:
+    """BiSeNet's decoder: image and the features at 1/8, 1/16 and 1/32 to the logits at the image's size.
+
+    Yu et al., "BiSeNet", ECCV 2018. The spatial path sees the image; its last 1x1 conv also takes the feature of
+    stage 2, so that detail comes from the encoder too.
+    """
+
+    kind: ClassVar[str] = "decoder"
+    height: int  # of the image
+    width: int
+    channels_8: int
+    channels_16: int
+    channels_32: int
+    spatial: int
+    context: int
+    fusion: int
+    head: int
+    classes: int
+
+    @property
+    def key(self) -> str:
+        """The unit's name in a table."""
+        inner = f"{self.spatial}.{self.context}.{self.fusion}.{self.head}"
+        features = f"{self.channels_8}+{self.channels_16}+{self.channels_32}"
+        return f"decoder {features}>{inner}>{self.classes} {self.height}x{self.width}"
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """The image, then the features at 1/8, 1/16 and 1/32."""
+        h, w = self.height, self.width
+        return (
+            (IMAGE_CHANNELS, h, w),
+            (self.channels_8, h // 8, w // 8),
+            (self.channels_16, h // 16, w // 16),
+            (self.channels_32, h // 32, w // 32),
+        )
+
+    @property
+    def output_shape(self) -> Shape:
+        """(classes, H, W)."""
+        return (self.classes, self.height, self.width)
+
+
+Unit = StemUnit | LayerUnit | DecoderUnit
