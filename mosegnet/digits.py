@@ -40,7 +40,8 @@ class DigitSpace:
         """
         try:
             array = np.atleast_2d(np.asarray(X))
-            whole = array.astype(np.int64)
+            with np.errstate(invalid="ignore"):  # not-a-number is told below
+                whole = array.astype(np.int64)
         except (ValueError, TypeError, OverflowError):
             raise UserError("an encoding is a list of whole numbers") from None
         digits = len(self.cardinalities)

@@ -247,13 +247,13 @@ class Space(DigitSpace):
         return first + [LayerUnit(h, w, outs[m], middles[m][e], outs[m], 1, projection=False) for m, e in options]
 
     def _decoders(self, height: int, width: int) -> list[Unit]:
-        inner = [
+        spatial, context, fusion, head = (
             self.round_channels(channels * self._widths.width)
             for channels in (SPATIAL_CHANNELS, CONTEXT_CHANNELS, FUSION_CHANNELS, HEAD_CHANNELS)
-        ]
+        )
         return [
-            DecoderUnit(height, width, *features, *inner, self.classes)
-            for features in itertools.product(*self.stage_channels[1:])
+            DecoderUnit(height, width, c8, c16, c32, spatial, context, fusion, head, self.classes)
+            for c8, c16, c32 in itertools.product(*self.stage_channels[1:])
         ]
 
     def _places(self, X: IntArray) -> IntArray:

@@ -1,0 +1,215 @@
+"""The torch module of each unit and of a whole network; every one also runs on leading slices of its weights.
+
+A module built for the largest architecture and called with a smaller one computes that sub-network with the leading
+channels of its own weights and batch norms (weight sharing as in Once-for-All). So the supernet is the network of the
+largest architecture, and extraction is a copy of slices.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mosegnet.architecture import Architecture
+from mosegnet.graph import HEAD_FACTOR
+from mosegnet.onnx_graph import BATCH_NORM_EPSILON
+from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
+
+
+class Conv(nn.Module):
+    """Convolution, batch norm (or a bias), ReLU if wished; `channels` at call time takes the leading ones only."""
+
+    def __init__(
+        self, channels_in: int, channels: int, kernel: int = 1, stride: int = 1, relu: bool = True, norm: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=not norm)
+        self.bn = nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON) if norm else None
+        self.relu = relu
+
+    def forward(self, x: Tensor, channels: int | None = None) -> Tensor:
+        """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
+        conv, n = self.conv, channels or self.conv.out_channels
+        bias = None if conv.bias is None else conv.bias[:n]
+        x = F.conv2d(x, conv.weight[:n, : x.shape[1]], bias, conv.stride, conv.padding)
+        if self.bn is not None:
+            x = self._normalise(self.bn, x, n)
+        return F.relu(x) if self.relu else x
+
+    @staticmethod
+    def _normalise(bn: nn.BatchNorm2d, x: Tensor, n: int) -> Tensor:
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        momentum = 0.0 if bn.momentum is None else bn.momentum
+        return F.batch_norm(
+            x, bn.running_mean[:n], bn.running_var[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps
+        )
+
+
+class Stem(nn.Module):
+    """See `StemUnit`."""
+
+    def __init__(self, unit: StemUnit) -> None:
+        super().__init__()
+        self.conv1 = Conv(IMAGE_CHANNELS, unit.middle, 3, stride=2)
+        self.blocks = nn.ModuleList(Conv(unit.middle, unit.middle, 3) for _ in range(unit.depth))
+        self.conv2 = Conv(unit.middle, unit.channels, 3)
+
+    def forward(self, x: Tensor, unit: StemUnit) -> Tensor:
+        """(B, 3, H, W) → (B, channels, H/4, W/4)."""
+        x = self.conv1(x, unit.middle)
+        for block in self.blocks[: unit.depth]:
+            x = x + block(x, unit.middle)
+        return F.max_pool2d(self.conv2(x, unit.channels), 3, stride=2, padding=1)
+
+
+class Layer(nn.Module):
+    """See `LayerUnit`."""
+
+    def __init__(self, unit: LayerUnit) -> None:
+        super().__init__()
+        self.conv1 = Conv(unit.channels_in, unit.middle)
+        self.conv2 = Conv(unit.middle, unit.middle, 3, stride=unit.stride)
+        self.conv3 = Conv(unit.middle, unit.channels, relu=False)
+        self.shortcut = Conv(unit.channels_in, unit.channels, relu=False) if unit.projection else None
+
+    def forward(self, x: Tensor, unit: LayerUnit) -> Tensor:
+        """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
+        y = self.conv3(self.conv2(self.conv1(x, unit.middle), unit.middle), unit.channels)
+        if self.shortcut is not None:
+            pooled = F.avg_pool2d(x, unit.stride) if unit.stride > 1 else x
+            x = self.shortcut(pooled, unit.channels)
+        return F.relu(y + x)
+
+
+class Attention(nn.Module):
+    """BiSeNet's attention refinement: a 3x3 conv, weighted per channel by its own pooled summary."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.conv = Conv(channels_in, channels, 3)
+        self.gate = Conv(channels, channels, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, channels, H, W)."""
+        x = self.conv(x)
+        return x * torch.sigmoid(self.gate(_global_pool(x)))
+
+
+class Decoder(nn.Module):
+    """See `DecoderUnit`; with two auxiliary heads on the context path that exist for training only."""
+
+    def __init__(self, unit: DecoderUnit) -> None:
+        super().__init__()
+        self.attention_16 = Attention(unit.channels_16, unit.context)
+        self.attention_32 = Attention(unit.channels_32, unit.context)
+        self.tail = Conv(unit.channels_32, unit.context)
+        self.refine_32 = Conv(unit.context, unit.context, 3)
+        self.refine_16 = Conv(unit.context, unit.context, 3)
+        self.spatial = nn.ModuleList(
+            [
+                Conv(IMAGE_CHANNELS, unit.spatial, 7, stride=2),
+                Conv(unit.spatial, unit.spatial, 3, stride=2),
+                Conv(unit.spatial, unit.spatial, 3, stride=2),
+                Conv(unit.spatial + unit.channels_8, unit.context),
+            ]
+        )
+        self.fusion = Conv(2 * unit.context, unit.fusion)
+        self.gate = nn.ModuleList(
+            [
+                Conv(unit.fusion, unit.fusion // 4, norm=False),
+                Conv(unit.fusion // 4, unit.fusion, relu=False, norm=False),
+            ]
+        )
+        self.head = _head(unit.fusion, unit.head, unit.classes)
+        self.auxiliary = nn.ModuleList(_head(unit.context, unit.head, unit.classes) for _ in range(2))
+
+    def forward(self, image: Tensor, features: list[Tensor]) -> tuple[Tensor, ...]:
+        """The image and the features at 1/8, 1/16, 1/32 → logits at 1/8; in training also at 1/8 and 1/16."""
+        feature_8, feature_16, feature_32 = features
+        x = self.attention_32(feature_32) + self.tail(_global_pool(feature_32))  # (B, context, H/32, W/32)
+        context_16 = self.refine_32(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        x = self.attention_16(feature_16) + context_16
+        context_8 = self.refine_16(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+        for conv in self.spatial[:3]:
+            image = conv(image)
+        # The elastic part comes last, so that a narrower stage 2 still meets the leading weights.
+        spatial = self.spatial[3](torch.cat([image, feature_8], dim=1))  # (B, context, H/8, W/8)
+
+        fused = self.fusion(torch.cat([spatial, context_8], dim=1))  # (B, fusion, H/8, W/8)
+        fused = fused + fused * torch.sigmoid(self.gate[1](self.gate[0](_global_pool(fused))))
+        logits = self.head(fused)
+        if not self.training:
+            return (logits,)
+        return (logits, self.auxiliary[0](context_8), self.auxiliary[1](context_16))
+
+
+class Network(nn.Module):
+    """A whole network; called with a smaller architecture of the same space it runs that sub-network."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.stem = Stem(architecture.stem)
+        self.stages = nn.ModuleList(nn.ModuleList(Layer(layer) for layer in layers) for layers in architecture.stages())
+        self.decoder = Decoder(architecture.decoder)
+
+    def forward_eighth(self, image: Tensor, architecture: Architecture | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) → logits at the decoder's own size: (B, classes, H/8, W/8); auxiliary ones in training."""
+        architecture = architecture or self.architecture
+        x, features = self.stem(image, architecture.stem), []
+        for layers, units in zip(self.stages, architecture.stages(), strict=True):
+            assert isinstance(layers, nn.ModuleList)
+            for layer, unit in zip(layers, units, strict=False):  # depth: the first layers are kept
+                x = layer(x, unit)
+            features.append(x)
+        outputs: tuple[Tensor, ...] = self.decoder(image, features[1:])
+        return outputs
+
+    def forward(self, image: Tensor, architecture: Architecture | None = None) -> Tensor | tuple[Tensor, ...]:
+        """(B, 3, H, W) → logits (B, classes, H, W); in training (logits, auxiliary at 1/8, at 1/16), each (…, H, W).
+
+        The image may have any size that is a multiple of 32; the architecture's own input size is not enforced.
+        """
+        outputs = self.forward_eighth(image, architecture)
+        size = (image.shape[2], image.shape[3])
+        upsampled = tuple(F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in outputs)
+        return upsampled if self.training else upsampled[0]
+
+
+def extract(network: Network, architecture: Architecture) -> Network:
+    """The sub-network alone: a new module with the leading slices of the larger one's tensors, copied."""
+    small = Network(architecture)
+    source = network.state_dict()
+    with torch.no_grad():
+        for name, tensor in small.state_dict().items():
+            tensor.copy_(source[name][tuple(slice(0, size) for size in tensor.shape)])
+    return small
+
+
+def unit_module(unit: Unit) -> nn.Module:
+    """The module of one unit; its state dict has the names that `mosegnet.onnx_graph.unit_model` takes."""
+    if isinstance(unit, StemUnit):
+        return Stem(unit)
+    if isinstance(unit, LayerUnit):
+        return Layer(unit)
+    return Decoder(unit)
+
+
+def unit_forward(module: nn.Module, unit: Unit, inputs: list[Tensor]) -> Tensor:
+    """Run the module that `unit_module(unit)` made, in evaluation mode, on tensors of `unit.input_shapes`."""
+    if isinstance(unit, DecoderUnit):
+        logits = module(inputs[0], inputs[1:])[0]
+        return F.interpolate(logits, scale_factor=float(HEAD_FACTOR), mode="bilinear", align_corners=False)
+    output: Tensor = module(inputs[0], unit)
+    return output
+
+
+def _global_pool(x: Tensor) -> Tensor:
+    return x.mean(dim=(2, 3), keepdim=True)
+
+
+def _head(channels_in: int, middle: int, classes: int) -> nn.Sequential:
+    return nn.Sequential(Conv(channels_in, middle, 3), Conv(middle, classes, relu=False, norm=False))
