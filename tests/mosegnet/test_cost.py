@@ -64,8 +64,8 @@ def test_encoder_flops_at_512x1024() -> None:
     X = space.sample(3000, np.random.default_rng(0))
     macs = unit_costs(space)[space.unit_indices(X)[:, :-1], 0].sum(axis=1) / 1e9  # the last column is the decoder
     assert np.median(macs) == pytest.approx(29.9, rel=0.03)
-    assert macs.min() == pytest.approx(14.7, rel=0.05)
-    assert macs.max() == pytest.approx(55.1, rel=0.05)
+    assert macs.min() == pytest.approx(14.7, rel=0.1)
+    assert macs.max() == pytest.approx(55.1, rel=0.1)
 
 
 def test_batch_equals_one_by_one() -> None:
