@@ -285,8 +285,9 @@ def _check(widths: _Widths) -> None:
     for height, width in widths.scales:
         if height < SIZE_MULTIPLE or width < SIZE_MULTIPLE or height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
             raise UserError(f"input scale {height}x{width}: both sides must be multiples of {SIZE_MULTIPLE}")
-    if len(set(widths.scales)) < len(widths.scales):
-        raise UserError("two input scales are the same")
+    areas = [height * width for height, width in widths.scales]
+    if areas != sorted(set(areas)):
+        raise UserError("the input scales must grow from small to large, each another size")
 
 
 def _check_distinct(space: Space) -> None:
