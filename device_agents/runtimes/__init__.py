@@ -1,1 +1,29 @@
-"""One runtime a file, imported when it is asked for."""
+"""One runtime a file, imported when it is asked for.
+
+A runtime is a module with `create(options)`, which returns a runtime or a Fault. A runtime has
+- `describe()`: JSON data on what it is: name, version, precision, threads, …
+- `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
+- `load(data)`: a model from its bytes, or a Fault
+and a model has
+- `run()`: one inference on inputs that lie ready; raises what the runtime raises
+- `infer(inputs)`: outputs by name for inputs by name, both flat lists of floats; for checks, not for timing
+- `close()`: gives its memory back.
+`conformance.RuntimeConformance` says the same as tests.
+"""
+
+import importlib
+
+from device_agents.faults import Fault
+
+NAMES = ("onnxruntime",)
+
+
+def create(name, options):
+    """The runtime called `name`, or a Fault that says why it cannot be had."""
+    if name not in NAMES:
+        return Fault("runtime", "unknown runtime {!r}: this agent has {}".format(name, ", ".join(NAMES)))
+    try:
+        module = importlib.import_module("device_agents.runtimes.{}_runtime".format(name))
+        return module.create(options)
+    except Exception as error:
+        return Fault.of(error, "runtime")
