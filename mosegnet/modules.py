@@ -39,12 +39,14 @@ class Conv(nn.Module):
 
     @staticmethod
     def _normalise(bn: nn.BatchNorm2d, x: Tensor, n: int) -> Tensor:
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        momentum = 0.0 if bn.momentum is None else bn.momentum
-        return F.batch_norm(
-            x, bn.running_mean[:n], bn.running_var[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps
-        )
+        """Leading n channels of `bn`; in training with momentum None, running statistics are left alone."""
+        mean, variance = bn.running_mean, bn.running_var
+        assert mean is not None
+        assert variance is not None
+        if bn.training and bn.momentum is None:
+            return F.batch_norm(x, None, None, bn.weight[:n], bn.bias[:n], True, 0.0, bn.eps)
+        momentum = bn.momentum or 0.0
+        return F.batch_norm(x, mean[:n], variance[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps)
 
 
 class Stem(nn.Module):

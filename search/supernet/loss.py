@@ -26,9 +26,12 @@ def segmentation_loss(heads: tuple[Tensor, ...], labels: Tensor, weights: Tensor
     """Cross-entropy of the main head plus 0.4 of each auxiliary one; void pixels do not count.
 
     heads: (B, classes, h, w) of any sizes, brought to the labels' by bilinear upsampling · labels (B, H, W) int64.
+    The auxiliary heads see every second label of each side: they steer coarse features, at a quarter of the cost.
     """
-    losses = [F.cross_entropy(_to(head, labels), labels, weights, ignore_index=VOID) for head in heads]
-    return losses[0] + AUXILIARY_WEIGHT * sum(losses[1:], torch.zeros((), device=labels.device))
+    loss = _cross_entropy(heads[0], labels, weights)
+    for head in heads[1:]:
+        loss = loss + AUXILIARY_WEIGHT * _cross_entropy(head, labels[:, 1::2, 1::2], weights)
+    return loss
 
 
 def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -42,5 +45,6 @@ def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.kl_div(log_student, log_teacher, reduction="sum", log_target=True) / pixels
 
 
-def _to(head: Tensor, labels: Tensor) -> Tensor:
-    return F.interpolate(head, size=labels.shape[1:], mode="bilinear", align_corners=False)
+def _cross_entropy(head: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    logits = F.interpolate(head, size=labels.shape[1:], mode="bilinear", align_corners=False)
+    return F.cross_entropy(logits, labels, weights, ignore_index=VOID)

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
 from mosegnet.modules import Network
-from mosegnet.space import SIZE_MULTIPLE, Space
+from mosegnet.space import SCALE, SIZE_MULTIPLE, Space
 from search.datasets.augment import Augmentation
 from search.datasets.base import Dataset, class_pixels
 from search.supernet.checkpoint import read_checkpoint, write_checkpoint
@@ -35,6 +37,8 @@ POLY_POWER = 0.9
 GRADIENT_NORM = 5.0
 CROP = 2 / 3  # of each side of the input, rounded to what the last stage's stride needs
 LABEL_REDUCTION = 2  # the loss is taken at half the crop's resolution: a tenth of the cost at full resolution
+
+_Gradient = tuple[float, tuple[Tensor | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,12 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch_seed))  # the modules' own initialisation knows no generator
             network = Network(space.decode(space.largest()))
-        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.network = network.to(self.device).train()
+        self._parameters = list(self.network.parameters())
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # no running statistics: every sub-network gets its own before it is used
+        self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
         self._optimiser = torch.optim.AdamW(_parameter_groups(self.network), lr=LEARNING_RATE)
         split = dataset.split("supernet")
         self._split = split
@@ -103,8 +112,7 @@ class Trainer:
             group["lr"] = LEARNING_RATE * _schedule(self.progress)
         scale = int(self._rng.integers(len(self.space.scales)))
         images, labels = self._batch(scale)
-        self._optimiser.zero_grad(set_to_none=True)
-        self.losses = self._backward(images, labels, scale)
+        self.losses = self._gradients(images, labels, scale)
         if not all(np.isfinite(value) for value in self.losses.values()):
             raise FloatingPointError(f"the loss is not finite at step {self.steps}")
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
@@ -166,29 +174,40 @@ class Trainer:
         size_hw = _crop(self.space.scales[scale])
         if size_hw != crop_hw:
             images = F.interpolate(images, size=size_hw, mode="bilinear", antialias=True, align_corners=False)
-        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+        images = images.to(self.device)
         labels = labels[:, LABEL_REDUCTION // 2 :: LABEL_REDUCTION, LABEL_REDUCTION // 2 :: LABEL_REDUCTION]
         return images, labels.to(self.device).long()
 
-    def _backward(self, images: Tensor, labels: Tensor, scale: int) -> dict[str, float]:
-        """Gradients of every network of the step, added up; the mean of their losses by kind."""
-        heads = self.network.forward_eighth(images, self.space.decode(self.space.largest(scale)))
-        loss = segmentation_loss(heads, labels, self._weights)
-        loss.backward()
-        losses = {"largest": loss.item()}
-        teacher = heads[0].detach()
-        for kind, architecture in self._students(scale):
-            heads = self.network.forward_eighth(images, architecture)
-            loss = segmentation_loss(heads, labels, self._weights) + distillation_loss(heads[0], teacher)
-            loss.backward()
-            losses[kind] = loss.item()
-        return losses
+    def _gradients(self, images: Tensor, labels: Tensor, scale: int) -> dict[str, float]:
+        """Sum the gradients of every network of the step into `.grad`; returns their losses by kind.
 
-    def _students(self, scale: int) -> list[tuple[str, Architecture]]:
+        The networks are small and run side by side, one thread each: their many short operators leave the cores
+        idle when each is spread over all of them. The sum has a fixed order, so that threads change nothing.
+        """
+        largest, *students = self._networks(scale)
+        heads = self.network.forward_eighth(images, largest)
+        teacher = heads[0].detach()
+        jobs = [lambda: self._gradient(segmentation_loss(heads, labels, self._weights))]
+        jobs += [partial(self._student_gradient, images, labels, teacher, student) for student in students]
+        found = list(self._threads.map(lambda job: job(), jobs))
+        for parameter, gradients in zip(self._parameters, zip(*(g for _, g in found), strict=True), strict=True):
+            present = [gradient for gradient in gradients if gradient is not None]
+            parameter.grad = torch.stack(present).sum(0) if len(present) > 1 else (present or [None])[0]
+        return {kind: loss for kind, (loss, _) in zip(("largest", "smallest", "random"), found, strict=False)}
+
+    def _student_gradient(self, images: Tensor, labels: Tensor, teacher: Tensor, student: Architecture) -> _Gradient:
+        heads = self.network.forward_eighth(images, student)
+        loss = segmentation_loss(heads, labels, self._weights) + distillation_loss(heads[0], teacher)
+        return self._gradient(loss)
+
+    def _gradient(self, loss: Tensor) -> _Gradient:
+        return loss.item(), torch.autograd.grad(loss, self._parameters, allow_unused=True)
+
+    def _networks(self, scale: int) -> list[Architecture]:
+        """The largest, the smallest and random ones, all at one input scale."""
         X = self.space.sample(self.recipe.random_networks, self._rng)
-        X[:, 0] = scale
-        random = [(f"random {k + 1}", self.space.decode(x)) for k, x in enumerate(X)]
-        return [("smallest", self.space.decode(self.space.smallest(scale))), *random]
+        X[:, SCALE] = scale
+        return [self.space.decode(x) for x in (self.space.largest(scale), self.space.smallest(scale), *X)]
 
 
 def train(

@@ -1,0 +1,33 @@
+"""The `search` command: encodings, the supernet, the run, the report."""
+
+from __future__ import annotations
+
+import click
+
+from mosegnet.common.console import run_command
+from search.commands.encodings import export, sample, space
+from search.commands.running import report, run
+from search.commands.training import evaluate, landscape, train_supernet
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Search a latency table's space for the segmentation networks that trade accuracy against latency best.
+
+    \b
+    Example:
+      search run --lut luts/cpu.json --data synthetic --out runs/first
+    """
+
+
+for command in (space, sample, train_supernet, evaluate, landscape, run, report, export):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run_command(cli)
+
+
+if __name__ == "__main__":
+    main()

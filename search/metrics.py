@@ -1,0 +1,68 @@
+"""Mean intersection over union from one integer confusion matrix, void left out.
+
+A matrix is (classes, classes + 1) int64: rows are labels, columns predictions, and the last column holds the misses,
+valid pixels for which the network predicted void or any other id that is no class. They count in the label's row, so
+in its union, and in no class's column; cityscapesscripts does the same. Matrices add up: images, batches, splits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+VOID = 255
+
+
+def confusion_matrices(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
+    """Count every image of a batch by itself.
+
+    Args:
+        labels: (B, H, W) any integer type, 0..classes-1 or 255 for void.
+        predictions: (B, H, W) any integer type; ids outside 0..classes-1 are misses.
+        classes: how many there are, at most 255.
+
+    Returns:
+        (B, classes, classes + 1) int64; sum over the first axis for the data set.
+
+    Raises:
+        ValueError: shapes differ, or a label is neither a class nor void.
+    """
+    if labels.shape != predictions.shape or labels.ndim != 3:
+        raise ValueError(f"labels {tuple(labels.shape)} and predictions {tuple(predictions.shape)} must be (B, H, W)")
+    is_class = (labels >= 0) & (labels < classes)
+    if not bool((is_class | (labels == VOID)).all()):
+        raise ValueError(f"a label is neither a class below {classes} nor void ({VOID})")
+    side = classes + 1  # one more row for void, dropped below; one more column for misses, kept
+    row = torch.where(is_class, labels, classes).to(torch.int32)
+    column = torch.where((predictions >= 0) & (predictions < classes), predictions, classes).to(torch.int32)
+    image = torch.arange(len(labels), dtype=torch.int32, device=labels.device)[:, None, None]
+    cell = (image * side + row) * side + column  # (B, H, W)
+    counts = torch.bincount(cell.flatten(), minlength=len(labels) * side * side)
+    return counts.view(len(labels), side, side)[:, :classes]
+
+
+def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
+    """Count a whole batch as one: (classes, classes + 1) int64, as `confusion_matrices` summed over the images."""
+    return confusion_matrices(labels, predictions, classes).sum(0)
+
+
+def iou(matrix: Tensor) -> Tensor:
+    """Intersection over union of each class: (..., classes, classes + 1) to (..., classes) float64.
+
+    NaN for a class that occurs in no valid label and in no prediction on a valid pixel; 0 for one that is only
+    predicted or only missed.
+    """
+    square = matrix[..., :-1]
+    hits = square.diagonal(dim1=-2, dim2=-1).double()
+    labelled = matrix.sum(-1).double()  # with the misses
+    predicted = square.sum(-2).double()
+    return hits / (labelled + predicted - hits)  # 0 / 0 is NaN: absent
+
+
+def miou(matrix: Tensor) -> Tensor:
+    """Mean of `iou` over the classes that occur: (..., classes, classes + 1) to (...) float64 in 0..1.
+
+    Absent classes are left out of the mean, as torchmetrics' macro average and cityscapesscripts do. A class that is
+    only predicted, never labelled, counts as 0, as in both. NaN when not one pixel is valid.
+    """
+    return iou(matrix).nanmean(-1)
