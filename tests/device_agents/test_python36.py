@@ -49,5 +49,6 @@ def test_imports_nothing_but_the_standard_library():
     """In an interpreter without site-packages, everything but the runtimes' own libraries must import."""
     names = [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in FILES]
     names = [name.replace(".__init__", "") for name in names if not name.endswith("__main__")]
-    code = f"import importlib, sys; sys.path.insert(0, {str(ROOT.parent)!r}); list(map(importlib.import_module, {names!r}))"
+    root = str(ROOT.parent)
+    code = f"import importlib, sys; sys.path.insert(0, {root!r}); list(map(importlib.import_module, {names!r}))"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)

@@ -1,0 +1,145 @@
+"""The table file's records, schema `mosegnet-lut` version 1, checked on the way in.
+
+Every version ever released still loads: a change of a record's meaning is a new version and a function from the one
+before. Fields may be added to a version, with a default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = "mosegnet-lut"
+VERSION = 1
+
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Half = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # half-width of an interval
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Model(BaseModel):
+    """Immutable, and strict about unknown fields: a typing mistake in an edited file must not pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeviceRecord(Model):
+    """Where the numbers are from. What a device does not tell is absent."""
+
+    name: Text
+    kind: Text
+    chip: str
+    system: str
+    runtime: Text
+    runtime_version: Text
+    runtime_options: dict[str, Any]
+    driver_version: str | None = None
+    precision: Text
+    batch: int = Field(ge=1)
+    threads: int | None = Field(default=None, ge=1)
+    cores: list[int] | None = None
+    power_mode: str | None = None
+    frequency_mhz: list[int] | None = None
+    agent_version: Text
+    simulated: bool
+
+
+class MethodRecord(Model):
+    """How the numbers came about."""
+
+    name: Text
+    plan: dict[str, int]  # how many of each role were measured
+    seed: int
+    clock: Text
+    statistic: Text
+    target_percent: Number
+    floor: int
+    cap: int
+    limit_s: Number
+    reference: Text
+    reference_ms: Milliseconds
+    drift_percent: Number  # the most that the reference strayed above its undisturbed value
+    visits: int
+    device_time_s: Number
+    restarts: int
+    started: Text
+    finished: Text
+    tool_version: Text
+
+
+class Entry(Model):
+    """One unit's latency inside a network, before calibration."""
+
+    latency_ms: Milliseconds
+    ci95_ms: Half
+    samples: int = Field(ge=1)
+    converged: bool
+    flags: list[str] = []
+
+
+class NetworkRecord(Model):
+    """A whole network measured, and what the finished table says of it."""
+
+    encoding: list[int]
+    measured_ms: Milliseconds
+    ci95_ms: Half
+    predicted_ms: Milliseconds
+
+
+class Calibration(Model):
+    """From entries to a network: constant[scale] + sum over units of factor[kind][scale] · entry + weights.
+
+    `ms_per_million_params` is what a network pays for weights that a unit timed alone finds in its cache.
+    `interval_percent` is the half-width of the 95 % prediction interval, as a share of the prediction.
+    """
+
+    constant_ms: list[Number]
+    factors: dict[str, list[Number]]
+    ms_per_million_params: Number
+    noise_percent: Number
+    interval_percent: Number = Field(gt=0)
+    networks: list[NetworkRecord]
+
+
+class Scores(Model):
+    """How well one predictor does on the same held-out networks."""
+
+    kendall_tau: Number
+    kendall_tau_within_scale: Number | None = None
+    pearson_r: Number
+    mape_percent: Number
+    bias_percent: Number
+    within_5_percent: Number
+    within_10_percent: Number
+
+
+class Validation(Scores):
+    """The table on held-out networks, beside FLOPs, and FLOPs and params, fitted to the same calibration networks.
+
+    `label_noise_percent` is the standard error of a network's measured latency, from its visits; `tau_ceiling` is the
+    Kendall tau that a perfect predictor would score under it; `coverage_percent` counts the networks inside the
+    table's 95 % prediction intervals.
+    """
+
+    networks: int
+    label_noise_percent: Number
+    tau_ceiling: Number
+    coverage_percent: Number
+    flops: Scores
+    flops_params: Scores
+    measured: list[NetworkRecord]
+
+
+class Table(Model):
+    """The whole file but for its checksum."""
+
+    schema_name: Literal["mosegnet-lut"] = Field(default="mosegnet-lut", alias="schema")
+    schema_version: Literal[1] = 1
+    device: DeviceRecord
+    space: dict[str, Any]
+    method: MethodRecord
+    entries: dict[str, Entry]
+    calibration: Calibration
+    validation: Validation | None = None
