@@ -57,11 +57,12 @@ class _Widths:
     divisor: int  # channel counts are rounded to a multiple of it
 
 
-# 1024x2048 is Cityscapes' full size; half and three quarters of it are BiSeNet's usual inputs and multiples of 32,
-# which the stride of the last stage needs. In `tiny` every side is a multiple of 32 as well, at CamVid's 3:4.
+# Every side is a multiple of 32, which the last stage's stride needs. 1024x2048 is Cityscapes' full size; half and
+# three quarters of it are BiSeNet's usual inputs. `tiny` has CamVid's 3:4, as nearly as multiples of 32 allow, and a
+# quarter of the widths: after minutes of training a quarter scored higher than an eighth, at equal processor time.
 _PRESETS = {
     "paper": _Widths("paper", ((512, 1024), (768, 1536), (1024, 2048)), classes=19, width=1.0, divisor=8),
-    "tiny": _Widths("tiny", ((96, 128), (192, 256), (288, 384)), classes=11, width=0.125, divisor=1),
+    "tiny": _Widths("tiny", ((96, 128), (160, 224), (224, 288)), classes=11, width=0.25, divisor=2),
 }
 
 

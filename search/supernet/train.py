@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
-from mosegnet.modules import Network
-from mosegnet.space import SCALE, SIZE_MULTIPLE, Space
+from mosegnet.modules import Layer, Network
+from mosegnet.space import SCALE, Space
 from search.datasets.augment import Augmentation
 from search.datasets.base import Dataset, class_pixels
 from search.supernet.checkpoint import read_checkpoint, write_checkpoint
@@ -35,8 +35,9 @@ WEIGHT_DECAY = 1e-2
 WARM_UP = 0.05  # share of the training
 POLY_POWER = 0.9
 GRADIENT_NORM = 5.0
-CROP = 2 / 3  # of each side of the input, rounded to what the last stage's stride needs
-LABEL_REDUCTION = 2  # the loss is taken at half the crop's resolution: a tenth of the cost at full resolution
+LABEL_REDUCTION = 2  # the loss is taken at half the largest input's resolution, for a quarter of the time
+ZOOM, COLOUR = (1.0, 1.5), 0.1  # in minutes of training a wider augmentation costs more than it gives
+SMALL_INPUT_BATCHES = 4  # a small input's batch is larger, at most so many times: its operators cost little more
 
 _Gradient = tuple[float, tuple[Tensor | None, ...]]
 
@@ -66,7 +67,7 @@ class Recipe:
 
     budget: Budget
     seed: int
-    batch: int = 8
+    batch: int = 4  # at the largest input
     random_networks: int = 1  # per step, beside the largest and the smallest
 
 
@@ -84,6 +85,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch_seed))  # the modules' own initialisation knows no generator
             network = Network(space.decode(space.largest()))
+            _initialise(network)
         self.network = network.to(self.device).train()
         self._parameters = list(self.network.parameters())
         for module in self.network.modules():
@@ -94,7 +96,7 @@ class Trainer:
         split = dataset.split("supernet")
         self._split = split
         self._weights = class_weights(class_pixels(split.labels, space.classes)).to(self.device)
-        self._augment = Augmentation(dataset.mean, dataset.std)
+        self._augment = Augmentation(dataset.mean, dataset.std, ZOOM, COLOUR)
 
     @property
     def progress(self) -> float:
@@ -164,19 +166,16 @@ class Trainer:
         return {"space": self.space.fingerprint, "data": self.dataset.name, **recipe}
 
     def _batch(self, scale: int) -> tuple[Tensor, Tensor]:
-        """Augmented images (B, 3, h, w) at the crop of this scale, labels (B, h', w') int64 of the same region."""
-        rows = torch.randint(len(self._split), (self.recipe.batch,), generator=self._generator)
-        canvas_hw = self.space.scales[-1]
-        crop_hw = _crop(canvas_hw)
-        images, labels = self._augment(
-            self._split.images[rows], self._split.labels[rows], canvas_hw, crop_hw, self._generator
-        )
-        size_hw = _crop(self.space.scales[scale])
-        if size_hw != crop_hw:
+        """Augmented images (B, 3, h, w) at this input scale, labels (B, h', w') int64 of the same regions."""
+        largest_hw, size_hw = self.space.scales[-1], self.space.scales[scale]
+        more = (largest_hw[0] * largest_hw[1]) // (size_hw[0] * size_hw[1])
+        count = self.recipe.batch * min(more, SMALL_INPUT_BATCHES)
+        rows = torch.randint(len(self._split), (count,), generator=self._generator)
+        images, labels = self._augment(self._split.images[rows], self._split.labels[rows], largest_hw, self._generator)
+        if size_hw != largest_hw:
             images = F.interpolate(images, size=size_hw, mode="bilinear", antialias=True, align_corners=False)
-        images = images.to(self.device)
         labels = labels[:, LABEL_REDUCTION // 2 :: LABEL_REDUCTION, LABEL_REDUCTION // 2 :: LABEL_REDUCTION]
-        return images, labels.to(self.device).long()
+        return images.to(self.device), labels.to(self.device).long()
 
     def _gradients(self, images: Tensor, labels: Tensor, scale: int) -> dict[str, float]:
         """Sum the gradients of every network of the step into `.grad`; returns their losses by kind.
@@ -239,9 +238,13 @@ def _schedule(progress: float) -> float:
     return float((1 - (progress - WARM_UP) / (1 - WARM_UP)) ** POLY_POWER)
 
 
-def _crop(size_hw: tuple[int, int]) -> tuple[int, int]:
-    h, w = (max(SIZE_MULTIPLE, round(side * CROP / SIZE_MULTIPLE) * SIZE_MULTIPLE) for side in size_hw)
-    return h, w
+def _initialise(network: Network) -> None:
+    """He et al. for the convolutions; a layer without projection starts as the identity (its last gain is 0)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
+            nn.init.zeros_(module.conv3.bn.weight)
 
 
 def _parameter_groups(network: Network) -> list[dict[str, Any]]:
