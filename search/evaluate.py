@@ -41,8 +41,7 @@ class Evaluator:
     def prepare(self, encoding: ArrayLike) -> Network:
         """The sub-network alone, with re-estimated batch norms, in evaluation mode."""
         architecture = self._supernet.space.decode(encoding)
-        network = extract(self._supernet.network, architecture)
-        network = network.to(self._device, memory_format=torch.channels_last)
+        network = extract(self._supernet.network, architecture).to(self._device)
         reestimate(network, self._batches("supernet", architecture))
         return network
 
@@ -80,5 +79,4 @@ class Evaluator:
         if key not in self._inputs:
             self._inputs[key] = resized(self._split(split).images, architecture.input_hw)
         for batch in self._inputs[key].split(BATCH):
-            images = normalised(batch.to(self._device), self._dataset.mean, self._dataset.std)
-            yield images.contiguous(memory_format=torch.channels_last)
+            yield normalised(batch.to(self._device), self._dataset.mean, self._dataset.std)

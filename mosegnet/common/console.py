@@ -36,23 +36,23 @@ class Bar:
 
     def __init__(self, title: str, total: float, progress: Progress | None) -> None:
         self._title, self._total, self._progress = title, total, progress
-        self._done = 0.0
+        self.done = 0.0
         self._started = self._said = time.monotonic()
         self._task = progress.add_task(title, total=total, state="") if progress else None
 
     def advance(self, amount: float = 1.0, state: str = "") -> None:
         """Count `amount` more of the total as done; `state` is shown behind the bar."""
-        self._done += amount
+        self.done += amount
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=self._done, state=state)
-        elif time.monotonic() - self._said >= _PLAIN_EVERY_S or self._done >= self._total:
+            self._progress.update(self._task, completed=self.done, state=state)
+        elif time.monotonic() - self._said >= _PLAIN_EVERY_S or self.done >= self._total:
             self._say_plainly(state)
 
     def _say_plainly(self, state: str) -> None:
         self._said = time.monotonic()
         elapsed_s = self._said - self._started
-        left_s = elapsed_s * (self._total - self._done) / self._done if self._done else 0.0
-        share = min(100.0, 100.0 * self._done / self._total) if self._total else 100.0
+        left_s = elapsed_s * (self._total - self.done) / self.done if self.done else 0.0
+        share = min(100.0, 100.0 * self.done / self._total) if self._total else 100.0
         tail = f" · {state}" if state else ""
         note(f"{self._title}: {share:.0f} % · {elapsed_s:.0f} s, about {max(0.0, left_s):.0f} s left{tail}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +13,18 @@ from mosegnet import space as spaces
 from mosegnet.common.console import note, progress_bar, stdout, warn
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import write_json
+from mosegnet.space import Space
 from search.commands.encodings import SPACE_HELP, parse_encoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mosegnet.digits import IntArray
+    from search.supernet.train import Budget
 
 DATA_HELP = "synthetic, or KIND:PATH such as camvid:data/camvid"
 _CHECKPOINT_EVERY_S = 20.0
+_MINUTES = 5.0
 
 
 @click.command("train-supernet")
@@ -35,26 +44,35 @@ def train_supernet(
     Example:
       search train-supernet --space tiny --data synthetic --minutes 5 --out supernets/first.safetensors
     """
+    from search.supernet.train import Budget
+
+    budget = Budget(_MINUTES if minutes is None and steps is None else minutes, steps)
+    train_to(out, spaces.load(spec), data, budget, seed, resume)
+
+
+def train_to(out: Path, space: Space, data: str, budget: Budget, seed: int, resume: bool) -> None:
+    """Train a supernet into `out`, with a checkpoint beside it until it is finished.
+
+    Raises:
+        UserError: see `Trainer`; a finished `out` is only replaced without `resume`.
+    """
     from search.datasets import load as load_data
     from search.supernet import save
-    from search.supernet.train import Budget, Recipe, Trainer, train
+    from search.supernet.train import Recipe, Trainer, train
 
-    budget = Budget(5.0 if minutes is None and steps is None else minutes, steps)
     checkpoint = out.with_name(out.name + ".checkpoint")
     if resume and out.exists() and not checkpoint.exists():
-        note(f"{out} is finished: nothing to do")
+        note(f"{out} is finished: nothing to train")
         return
-    trainer = Trainer(spaces.load(spec), load_data(data), Recipe(budget, seed))
+    trainer = Trainer(space, load_data(data), Recipe(budget, seed))
     if resume and checkpoint.exists():
         trainer.restore(checkpoint)
         note(f"going on at step {trainer.steps}, {trainer.progress:.0%} of the budget")
     trainer.checkpoint(checkpoint)  # a full disk or a wrong folder is found now, not after the training
     with progress_bar("training the supernet", 100) as bar:
-        bar.advance(100 * trainer.progress)
 
-        def watch(own: Trainer, last: list[float] = [100 * trainer.progress]) -> None:  # noqa: B006 - a cell
-            bar.advance(100 * own.progress - last[0], f"step {own.steps}, loss {own.losses['largest']:.3f}")
-            last[0] = 100 * own.progress
+        def watch(own: Trainer) -> None:
+            bar.advance(100 * own.progress - bar.done, f"step {own.steps}, loss {own.losses['largest']:.3f}")
 
         supernet = train(trainer, checkpoint, _CHECKPOINT_EVERY_S, watch)
     save(supernet, out)
@@ -124,7 +142,7 @@ def landscape(supernet: Path, data: str, networks: int, seed: int, out: Path | N
     evaluator = Evaluator(trained, load_data(data))
     with progress_bar("scoring random networks", 2 * networks) as bar:
 
-        def confusions_of(x):  # type: ignore[no-untyped-def]
+        def confusions_of(x: IntArray) -> Tensor:
             found = evaluator.confusions(x)
             bar.advance()
             return found
@@ -138,7 +156,7 @@ def landscape(supernet: Path, data: str, networks: int, seed: int, out: Path | N
         warn("within one input scale the ranking is mostly noise: a longer training or more images may change that")
 
 
-def _sentence(title: str, part: dict) -> str:  # type: ignore[type-arg]
+def _sentence(title: str, part: dict[str, Any]) -> str:
     taus = {name: "–" if part[name] is None else f"{part[name]:.2f}" for name in part if name.startswith("tau")}
     return (
         f"{title}: {part['networks']} networks, mIoU {part['miou_min']:.3f} … {part['miou_max']:.3f} "

@@ -125,7 +125,8 @@ class Trainer:
     def finish(self) -> Supernet:
         """The trained supernet with its provenance."""
         data = DataSummary(self.dataset.name, self.dataset.classes, self.dataset.mean, self.dataset.std)
-        record = {"steps": self.steps, "minutes": round(self.seconds / 60, 3), "losses": self.losses}
+        losses = {f"loss_{kind}": round(value, 4) for kind, value in self.losses.items()}
+        record = {"steps": self.steps, "minutes": round(self.seconds / 60, 3), **losses}
         return Supernet(self.space, self.network.cpu().eval(), data, self._identity() | record)
 
     def checkpoint(self, path: Path | str) -> None:
@@ -161,8 +162,9 @@ class Trainer:
         self._rng.bit_generator.state = state["rng"]
 
     def _identity(self) -> dict[str, Any]:
-        recipe = asdict(self.recipe) | asdict(self.recipe.budget)
-        recipe.pop("budget")
+        recipe = asdict(self.recipe)
+        budget = recipe.pop("budget")
+        recipe |= {f"budget_{name}": value for name, value in budget.items() if value is not None}
         return {"space": self.space.fingerprint, "data": self.dataset.name, **recipe}
 
     def _batch(self, scale: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,114 @@
+"""A whole search in one folder: Algorithm 1 from its first network to the exported front, resumable at any moment.
+
+The folder: `config.toml` as resolved · `lut.json` · `archive.jsonl`, one evaluated network a line, on the disk before
+the next begins · `generations.jsonl` · `pareto.json` · `models/` · `report.html`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mosegnet.common.console import note, progress_bar
+from mosegnet.common.errors import UserError
+from mosegnet.common.files import explain_os_errors, write_atomic
+from profiler.lut import Lut
+from search.archive import Archive
+from search.evaluate import Evaluator
+from search.generations import GenerationLog
+from search.loop import Search
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """Everything that decides a run's result; a run is resumed only under the same."""
+
+    lut_sha256: str
+    supernet_sha256: str
+    data: str
+    seed: int
+    initial: int
+    generations: int
+    infill: int
+    surrogate: str
+    classes: list[str]
+    training: dict[str, Any]  # the supernet's
+
+    @property
+    def evaluations(self) -> int:
+        """How many networks are evaluated in all."""
+        return self.initial + self.generations * self.infill
+
+
+def open_folder(folder: Path, config: RunConfig, table: Path, resume: bool) -> None:
+    """Make the run's folder with its configuration and table, or check that it is that of the run to resume.
+
+    Raises:
+        UserError: a run is there and `resume` was not said, or it had another configuration.
+    """
+    text = _toml(asdict(config))
+    path = folder / "config.toml"
+    if path.exists():
+        with explain_os_errors(path, "read"):
+            found = path.read_text()
+        if not resume:
+            raise UserError(f"{folder} holds a run: --resume goes on with it, another --out starts a new one")
+        if found != text:
+            differing = [a for a, b in zip(found.splitlines(), text.splitlines(), strict=False) if a != b]
+            raise UserError(
+                f"{folder} holds a run with another configuration ({(differing or ['more lines'])[0]}): "
+                "resume it with its own, or take another --out"
+            )
+        return
+    with explain_os_errors(table, "read"):
+        data = table.read_bytes()
+    if table.resolve() != (folder / "lut.json").resolve():
+        write_atomic(folder / "lut.json", data)
+    write_atomic(path, text)
+
+
+def _toml(config: dict[str, Any]) -> str:
+    """Plain values first, then the one table; JSON's strings, numbers and lists are TOML's."""
+    plain = [(name, value) for name, value in config.items() if not isinstance(value, dict)]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in plain]
+    for table, values in config.items():
+        if isinstance(values, dict):
+            lines += ["", f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator) -> Archive:
+    """Algorithm 1: ask the search for networks and score them until the budget is used; goes on where it stopped."""
+    archive = Archive(folder / "archive.jsonl", lut.space)
+    search = Search(
+        lut.space,
+        lut.predict,
+        seed=config.seed,
+        initial=config.initial,
+        infill=config.infill,
+        surrogate=config.surrogate,
+    )
+    if len(archive):
+        search.tell(*archive.arrays())
+        note(f"going on after {len(archive)} evaluated networks")
+    log = GenerationLog(folder / "generations.jsonl")
+    with progress_bar("searching", config.evaluations) as bar:
+        bar.advance(len(archive))
+        while len(archive) < config.evaluations:
+            started = time.perf_counter()
+            asked = search.ask(config.evaluations - len(archive))
+            chosen_s = time.perf_counter() - started
+            if not len(asked):
+                note("the space is used up: every network of it was evaluated")
+                break
+            for x in asked:
+                latency_ms = float(lut.predict(x)[0])
+                miou = evaluator.miou(x)
+                network = archive.append(x, miou, latency_ms, search.generation)
+                search.tell(x[None], [network.miou])
+                bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")
+            log.append(search, chosen_s)
+    return archive

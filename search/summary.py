@@ -1,0 +1,115 @@
+"""A run's folder read back: what its report and its table on the terminal are made of."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from mosegnet.common.errors import UserError
+from mosegnet.common.files import read_json
+from mosegnet.common.journal import read_journal
+from profiler import lut as tables
+from profiler.lut import Lut
+from search.archive import Archive
+from search.report import ReportData
+from search.results import network_rows
+from search.supernet import Supernet
+
+_PACKAGES = ("mosegnas-hil", "torch", "onnxruntime", "pymoo", "numpy")
+
+
+def report_data(folder: Path, supernet: Supernet | None = None) -> ReportData:
+    """Everything that the report of a finished run shows.
+
+    Raises:
+        UserError: the folder holds no run, or one whose search has not ended.
+    """
+    pareto = _finished(folder)
+    with open(folder / "config.toml", "rb") as file:
+        config = tomllib.load(file)
+    lut = tables.load(folder / "lut.json")
+    archive = Archive(folder / "archive.jsonl", lut.space)
+    landscape = folder / "landscape.json"
+    validation = lut.table.validation
+    return ReportData(
+        name=folder.name,
+        simulated=lut.device.simulated,
+        device=lut.device.name,
+        dataset=config["data"],
+        classes=list(config["classes"]),
+        scales=[list(scale) for scale in lut.space.scales],
+        archive=network_rows(archive.networks, lut),
+        generations=read_journal(folder / "generations.jsonl"),
+        pareto=pareto,
+        landscape=read_json(landscape, "landscape") if landscape.exists() else None,
+        validation=validation.model_dump(exclude={"measured"}) if validation else None,
+        provenance=_provenance(lut, config),
+    )
+
+
+def front_table(folder: Path) -> Table:
+    """The Pareto networks as a table for the terminal."""
+    rows = _finished(folder)
+    table = Table(title=f"{folder}: {len(rows)} Pareto-optimal networks")
+    for column in ("network", "input", "mIoU", "predicted ms", "re-measured ms", "G multiply-adds", "M params", "why"):
+        table.add_column(column, justify="left" if column in ("network", "why") else "right")
+    for row in rows:
+        measured = row["measured_ms"]
+        table.add_row(
+            row["id"],
+            "x".join(map(str, row["input_hw"])),
+            f"{row['miou']:.3f}",
+            f"{row['latency_ms']:.2f} ± {row['ci95_ms']:.2f}",
+            "–" if measured is None else f"{measured:.2f} ± {row['measured_ci95_ms']:.2f}",
+            f"{row['flops'] / 1e9:.3f}",
+            f"{row['params'] / 1e6:.2f}",
+            ", ".join(row["chosen"]),
+        )
+    return table
+
+
+def _finished(folder: Path) -> list[dict[str, Any]]:
+    if not (folder / "config.toml").exists():
+        raise UserError(f"{folder} holds no run: `search run --out {folder}` makes one")
+    if not (folder / "pareto.json").exists():
+        raise UserError(f"the run in {folder} has not ended: `search run --out {folder} --resume …` goes on with it")
+    networks: list[dict[str, Any]] = read_json(folder / "pareto.json", "front")["networks"]
+    return networks
+
+
+def _provenance(lut: Lut, config: dict[str, Any]) -> dict[str, dict[str, str]]:
+    device, method = lut.device, lut.table.method
+    return {
+        "Device": {
+            "name": device.name + (" (simulated)" if device.simulated else ""),
+            "chip": device.chip,
+            "system": device.system,
+            "runtime": f"{device.runtime} {device.runtime_version}",
+            "precision, batch": f"{device.precision}, {device.batch}",
+            "threads, cores": f"{device.threads}, {device.cores}",
+        },
+        "Table": {
+            "SHA-256": lut.sha256,
+            "method": f"{method.name}: {method.statistic}",
+            "clock": method.clock,
+            "measured": ", ".join(f"{count} {role}" for role, count in method.plan.items()),
+            "device time": f"{method.device_time_s:.0f} s",
+            "from, to": f"{method.started}, {method.finished}",
+        },
+        "Supernet and data": {
+            "SHA-256 of the weights": config["supernet_sha256"],
+            "data": config["data"],
+            **{key: str(value) for key, value in config.get("training", {}).items()},
+        },
+        "Search": {key: str(config[key]) for key in ("seed", "initial", "generations", "infill", "surrogate")},
+        "Host of the search": {
+            "system": platform.platform(),
+            "Python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    }
