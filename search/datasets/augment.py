@@ -14,9 +14,9 @@ from torch import Generator, Tensor
 from search.datasets.base import Triple, normalised, reduced_labels, resized
 from search.metrics import VOID
 
-MIN_SCALE, MAX_SCALE = 0.75, 2.0
+ZOOM = (0.75, 2.0)
+COLOUR = 0.3
 FLIP_SHARE = 0.5
-_STRENGTHS = (0.3, 0.3, 0.3)  # brightness, contrast, saturation: factors drawn from 1 - x … 1 + x
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -62,6 +62,7 @@ class Augmentation:
             if flip_draw < FLIP_SHARE:
                 image, label = image.flip(-1), label.flip(-1)
             factors = (1 + self._colour * (2 * draw - 1) for draw in colour_draws)
+            factors = [1 + self._colour * (2 * draw - 1) for draw in colour_draws]
             out[k, :, put_y, put_x] = normalised(jittered(image, *factors), self._mean, self._std)
             truth[k, put_y, put_x] = label
         return out, truth
