@@ -14,8 +14,6 @@ from torch import Generator, Tensor
 from search.datasets.base import Triple, normalised, reduced_labels, resized
 from search.metrics import VOID
 
-ZOOM = (0.75, 2.0)
-COLOUR = 0.3
 FLIP_SHARE = 0.5
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -61,7 +59,6 @@ class Augmentation:
             label = reduced_labels(labels[k : k + 1, taken_y, taken_x], put_hw)[0]
             if flip_draw < FLIP_SHARE:
                 image, label = image.flip(-1), label.flip(-1)
-            factors = (1 + self._colour * (2 * draw - 1) for draw in colour_draws)
             factors = [1 + self._colour * (2 * draw - 1) for draw in colour_draws]
             out[k, :, put_y, put_x] = normalised(jittered(image, *factors), self._mean, self._std)
             truth[k, put_y, put_x] = label
