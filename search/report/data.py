@@ -12,6 +12,10 @@ from mosegnet.common.errors import UserError
 Record = dict[str, Any]
 
 _COSTS = ("latency_ms", "flops", "params")
+_MEASURED = ("ci95_ms", "measured_ms", "measured_ci95_ms")
+_LANDSCAPE = ("tau_halves", "tau_odd_even", "tau_flops", "tau_halves_without_strongest")
+_LANDSCAPE += ("strongest_digit", "strongest_digit_share")
+_SCORES = ("kendall_tau", "pearson_r", "mape_percent", "bias_percent", "within_5_percent", "within_10_percent")
 _MEND = "restore the run's files, or resume the run and report again"
 
 
@@ -58,20 +62,15 @@ class ReportData:
             if len(scale) != 2 or not all(isinstance(side, int) and side > 0 for side in scale):
                 _refuse(f"input scale {k} must be [height, width], not {scale!r}")
         for record in self.archive:
-            where = f"archive network {record.get('id')!r}"
-            _check_network(record, where, len(self.scales))
-            _numbers(record, where, optional=("miou", "ci95_ms"))
+            _check_network(record, "archive network", len(self.scales), optional=("miou", "ci95_ms"))
         for record in self.pareto:
-            where = f"front network {record.get('id')!r}"
-            _check_network(record, where, len(self.scales))
-            _numbers(record, where, required=("miou",), optional=("ci95_ms", "measured_ms", "measured_ci95_ms"))
-            _present(record, where, ("input_hw", "chosen", "model", "breakdown"))
-        for record in self.generations:
-            where = f"generation {record.get('generation')!r}"
-            _numbers(record, where, ("generation", "evaluated", "hypervolume", "seconds"), ("surrogate_tau",))
-        evaluated = [record["evaluated"] for record in self.generations]
-        if evaluated != sorted(evaluated):
-            _refuse("the generations' `evaluated` must count all networks so far, so it cannot fall")
+            _check_network(record, "front network", len(self.scales), ("miou",), _MEASURED)
+            _present(record, f"front network {record['id']!r}", ("input_hw", "chosen", "model", "breakdown"))
+        _check_generations(self.generations)
+        if self.landscape is not None:
+            _check_landscape(self.landscape)
+        if self.validation is not None:
+            _check_validation(self.validation)
 
     @property
     def front(self) -> list[Record]:
@@ -110,12 +109,42 @@ def _letters(k: int) -> str:
     return text
 
 
-def _check_network(record: Record, where: str, scales: int) -> None:
+def _check_network(
+    record: Record, what: str, scales: int, required: Sequence[str] = (), optional: Sequence[str] = ()
+) -> None:
+    where = f"{what} {record.get('id')!r}"
     _present(record, where, ("id", "encoding"))
-    _numbers(record, where, required=_COSTS)
+    _numbers(record, where, (*_COSTS, *required), optional)
+    if record["latency_ms"] <= 0:
+        _refuse(f"{where} has a latency of {record['latency_ms']} ms")
     encoding = record["encoding"]
     if not encoding or not all(isinstance(digit, int) for digit in encoding) or not 0 <= encoding[0] < scales:
         _refuse(f"{where} has an encoding that fits none of the {scales} input scales")
+
+
+def _check_generations(records: Sequence[Record]) -> None:
+    for record in records:
+        where = f"generation {record.get('generation')!r}"
+        _numbers(record, where, ("generation", "evaluated", "hypervolume", "seconds"), ("surrogate_tau",))
+    evaluated = [record["evaluated"] for record in records]
+    if evaluated != sorted(evaluated):
+        _refuse("the generations' `evaluated` must count all networks so far, so it cannot fall")
+
+
+def _check_landscape(record: Record) -> None:
+    within = record.get("within_scale")
+    for name, one in {"the landscape": record, "the landscape within a scale": within}.items():
+        if one is not None:
+            _numbers(one, name, ("networks", "miou_min", "miou_median", "miou_max"), _LANDSCAPE)
+    if within is not None:
+        _present(within, "the landscape within a scale", ("scale",))
+
+
+def _check_validation(record: Record) -> None:
+    _numbers(record, "the table's validation", ("networks", "label_noise_percent", "tau_ceiling", *_SCORES))
+    for rival in ("flops", "flops_params"):
+        if record.get(rival) is not None:
+            _numbers(record[rival], f"the table's validation of {rival}", _SCORES)
 
 
 def _present(record: Record, where: str, names: Sequence[str]) -> None:

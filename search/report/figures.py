@@ -43,6 +43,9 @@ def front(data: ReportData) -> go.Figure:
     for scale in _scales(data, border):
         _networks(own, data, [r for r in border if r["encoding"][0] == scale], scale, dominated=False)
     _mark_chosen(own, data)
+    shares = [100 * record["miou"] for record in [*data.scored, *data.pareto]]
+    span = max(shares) - min(shares) or 1.0
+    own.update_yaxes(range=[min(shares) - 0.05 * span, max(shares) + 0.12 * span])  # room for the badges on top
     own.update_layout(hovermode="closest")
     return own
 
@@ -65,13 +68,14 @@ def hypervolume(data: ReportData) -> go.Figure:
 
 def surrogate_tau(data: ReportData) -> go.Figure:
     """How well the surrogate ranked the networks that each generation then evaluated."""
-    own = figure("generation", "Kendall's tau (−1 to 1)", height=340)
+    own = figure("generation", "Kendall’s tau (−1 to 1)", height=340)
     records = [r for r in data.generations if r["surrogate_tau"] is not None]
     own.add_scatter(
         x=[r["generation"] for r in records], y=[r["surrogate_tau"] for r in records], mode="lines+markers",
         line={"color": scale_colour(1), "width": 2}, marker={"size": 7}, hovertemplate=_HOVER,
         hovertext=[f"generation {r['generation']}<br>tau {tau(r['surrogate_tau'])}" for r in records],
     )  # fmt: skip
+    own.update_xaxes(tick0=0, dtick=max(1, len(data.generations) // 8))
     least = min([0.0, *(r["surrogate_tau"] for r in records)])
     own.update_yaxes(range=[least - 0.05, 1.05])
     own.add_hline(y=0, line={"color": NEUTRAL, "width": 1})
@@ -83,13 +87,15 @@ def agreement(data: ReportData) -> go.Figure:
     own = figure(latency_title(data, "re-measured"), latency_title(data, "predicted"), height=400)
     records = data.remeasured
     values = [r[name] for r in records for name in ("latency_ms", "measured_ms")]
-    ends = [0.92 * min(values), 1.06 * max(values)]
+    margin = 0.07 * (max(values) - min(values)) or 0.1 * max(values)
+    ends = [max(0.0, min(values) - margin), max(values) + margin]
     low, high = 1 - BAND_SHARE, 1 + BAND_SHARE
     own.add_scatter(
         x=[*ends, *ends[::-1]], y=[low * ends[0], low * ends[1], high * ends[1], high * ends[0]], mode="lines",
-        fill="toself", fillcolor=BAND, line={"width": 0}, hoverinfo="skip", name="±5 %",
+        fill="toself", fillcolor=BAND, line={"width": 0}, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    own.add_scatter(x=ends, y=ends, mode="lines", line={"color": NEUTRAL, "dash": "dot"}, hoverinfo="skip", name="equal")
+    dotted = {"color": NEUTRAL, "dash": "dot"}
+    own.add_scatter(x=ends, y=ends, mode="lines", line=dotted, hoverinfo="skip", showlegend=False)
     _remeasured(own, data, records, [r["latency_ms"] for r in records], [r["ci95_ms"] for r in records])
     own.update_xaxes(range=ends)
     own.update_yaxes(range=ends)
@@ -111,7 +117,7 @@ def units(data: ReportData) -> go.Figure:
     """The latency of every unit of the chosen networks, in the order they run, one bar a network."""
     letters = data.chosen
     records = [r for r in data.front if r["chosen"] and r["breakdown"]]
-    own = figure(latency_title(data, "predicted latency"), "", height=110 + 40 * len(records))
+    own = figure(latency_title(data, "predicted latency"), "", height=140 + 42 * len(records))
     names = [f"<b>{letters[r['id']]}</b>  {plain(shortened(r['id']))}" for r in records]
     pieces = [piece for name, r in zip(names, records, strict=True) for piece in _pieces(name, r)]
     for kind, colour in KIND_COLOURS.items():
@@ -137,7 +143,7 @@ def latency_title(data: ReportData, what: str) -> str:
     return f"{what}{', simulated' if data.simulated else ''} (ms)"
 
 
-_KIND_WORDS = {"first": "first layer of a stage"}
+_KIND_WORDS = {"first": "first layer"}
 
 
 def _networks(own: go.Figure, data: ReportData, records: Sequence[Record], scale: int, dominated: bool) -> None:
@@ -176,7 +182,8 @@ def _badges(
     spans = [max(axis) - min(axis) or 1.0 for axis in zip(*everything, strict=True)]
     far, before = False, None
     for letter, point in zip(letters, points, strict=True):
-        near = before is not None and all(abs(a - b) / span < _CLOSE for a, b, span in zip(point, before, spans, strict=True))
+        gaps = [] if before is None else [abs(a - b) for a, b in zip(point, before, strict=True)]
+        near = bool(gaps) and all(gap < _CLOSE * span for gap, span in zip(gaps, spans, strict=True))
         far, before = near and not far, point
         badge(own, letter, *point, far=far)
 
@@ -204,7 +211,7 @@ def _describe(data: ReportData, record: Record, also: str) -> str:
     lines = [
         f"<b>{plain(record['id'])}</b> {f'({letter}) ' if letter else ''}{also}",
         encoding(record["encoding"]),
-        f"input {size(data.scales[record['encoding'][0]])}, mIoU {percent(record['miou'])} %",
+        f"input {size(data.scales[record['encoding'][0]])}, mIoU {percent(record['miou'], 2)} %",
         f"predicted {with_interval(record['latency_ms'], record['ci95_ms'])} ms",
         *([] if again is None else [f"re-measured {with_interval(again, record['measured_ci95_ms'])} ms"]),
         f"{significant(record['flops'] / 1e9)} G multiply-adds, {significant(record['params'] / 1e6)} M params",

@@ -101,7 +101,7 @@ def _agreement(data: ReportData) -> str | None:
     rank = math.nan
     if len(records) > 1:
         rank = float(kendalltau([r["latency_ms"] for r in records], [r["measured_ms"] for r in records]).statistic)
-    order = f"Kendall's tau {tau(rank)}" if math.isfinite(rank) else "no rank correlation (it takes two networks that differ)"
+    order = f"Kendall’s tau {tau(rank)}" if math.isfinite(rank) else "too few to rank (no Kendall’s tau)"
     mape, bias = sum(map(abs, errors)) / len(errors), sum(errors) / len(errors)
     return (
         f"{counted(len(records), 'network')} measured again as a whole: MAPE {fixed(mape, 2)} %, "
@@ -112,8 +112,10 @@ def _agreement(data: ReportData) -> str | None:
 def _units_note(data: ReportData) -> str:
     """Whether the bars add up to the prediction: said, not assumed."""
     records = [record for record in data.pareto if record["chosen"] and record["breakdown"]]
-    gaps_ms = [abs(sum(ms for _, ms in record["breakdown"]) - record["latency_ms"]) for record in records]
-    worst = max((gap / r["latency_ms"] for gap, r in zip(gaps_ms, records, strict=True) if r["latency_ms"]), default=0.0)
+    sums_ms = [sum(ms for _, ms in record["breakdown"]) for record in records]
+    worst = max((abs(s / r["latency_ms"] - 1) for s, r in zip(sums_ms, records, strict=True)), default=0.0)
     if worst <= 0.005:
-        return "The pieces of a bar add up to the network's predicted latency; a constant below zero begins left of the end."
+        below = any(ms < 0 for record in records for _, ms in record["breakdown"])
+        back = " A constant below zero runs back over the end of its bar." if below else ""
+        return f"The pieces of a bar add up to the predicted latency.{back}"
     return f"The pieces do not add up to the predicted latency: they miss it by up to {significant(100 * worst, 2)} %."

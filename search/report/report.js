@@ -5,7 +5,6 @@
   const plots = [...document.querySelectorAll("[data-figure]")];
   const fine = window.matchMedia("(pointer: fine)").matches;
   const config = {
-    responsive: true,
     displaylogo: false,
     displayModeBar: fine ? "hover" : false,
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
@@ -20,6 +19,7 @@
   window.addEventListener("error", (event) => complain(event.error || event.message));
   for (const plot of plots) {
     const { data, layout } = figures[plot.dataset.figure];
+    layout.width = plot.clientWidth;
     layout.dragmode = fine ? "zoom" : false; // a finger scrolls the page
     try {
       Plotly.newPlot(plot, data, layout, config).catch(complain);
@@ -27,7 +27,17 @@
       complain(error);
     }
   }
-  const refit = () => plots.forEach((plot) => Plotly.Plots.resize(plot));
-  window.addEventListener("beforeprint", refit);
-  window.addEventListener("afterprint", refit);
+
+  // Follows the column's width, on a turned phone and on paper too, where no window is resized.
+  const widths = new Map();
+  const refit = (plot) => {
+    const width = plot.clientWidth;
+    if (width && widths.get(plot) !== width) {
+      widths.set(plot, width);
+      Plotly.relayout(plot, { width }).catch(complain);
+    }
+  };
+  const observer = new ResizeObserver((entries) => entries.forEach((entry) => refit(entry.target)));
+  plots.forEach((plot) => observer.observe(plot));
+  window.addEventListener("beforeprint", () => plots.forEach(refit));
 })();

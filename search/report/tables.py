@@ -44,7 +44,7 @@ def front_rows(data: ReportData) -> list[Row]:
             "letter": letters.get(r["id"], ""),
             "id": r["id"],
             "input": size(r["input_hw"]),
-            "miou": percent(r["miou"]),
+            "miou": percent(r["miou"], 2),
             "predicted": with_interval(r["latency_ms"], r["ci95_ms"]),
             "tied": k in tied,
             "measured": with_interval(r["measured_ms"], r["measured_ci95_ms"]),
@@ -94,8 +94,9 @@ def landscape_rows(record: Row) -> tuple[list[str], list[list[str]]]:
 def validation_rows(record: Row) -> list[list[str]]:
     """One row for each predictor: the table, FLOPs, FLOPs + params."""
     predictors = {"this table": record, "FLOPs": record.get("flops"), "FLOPs + params": record.get("flops_params")}
+    unknown = ["not recorded", *[""] * (len(_SCORES) - 1)]
     return [
-        [name, *([show(scores) for show in _SCORES.values()] if scores else ["not recorded"] + [""] * (len(_SCORES) - 1))]
+        [name, *([show(scores) for show in _SCORES.values()] if scores else unknown)]
         for name, scores in predictors.items()
     ]
 
@@ -107,14 +108,13 @@ def validation_heads() -> list[str]:
 
 def validation_notes(record: Row) -> list[str]:
     """What no column holds: the noise of the labels, and what it leaves to a perfect predictor."""
+    noise, ceiling = fixed(record["label_noise_percent"], 2), tau3(record["tau_ceiling"])
     notes = [
-        f"The measurements themselves carry {fixed(record.get('label_noise_percent'), 2)} % of noise; under it a perfect "
-        f"predictor would score tau {tau3(record.get('tau_ceiling'))}."
+        f"The measurements themselves carry {noise} % of noise; under it a perfect predictor would score tau {ceiling}."
     ]
     if record.get("coverage_percent") is not None:
-        notes.append(
-            f"{fixed(record['coverage_percent'], 0)} % of the networks lie inside the table's 95 % prediction intervals."
-        )
+        inside = fixed(record["coverage_percent"], 0)
+        notes.append(f"{inside} % of the networks lie inside the table’s 95 % prediction intervals.")
     return notes
 
 
@@ -147,9 +147,9 @@ _LANDSCAPE = {
 }
 
 _SCORES = {
-    "Kendall's tau": lambda s: tau3(s["kendall_tau"]),
+    "Kendall’s tau": lambda s: tau3(s["kendall_tau"]),
     "tau within a scale": lambda s: tau3(s.get("kendall_tau_within_scale")),
-    "Pearson's r": lambda s: fixed(s["pearson_r"], 4),
+    "Pearson’s r": lambda s: fixed(s["pearson_r"], 4),
     "MAPE (%)": lambda s: fixed(s["mape_percent"], 2),
     "bias (%)": lambda s: fixed(s["bias_percent"], 2, sign=True),
     "within ±5 % (%)": lambda s: fixed(s["within_5_percent"], 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -58,16 +59,16 @@ def counted(n: int, noun: str) -> str:
 def encoding(digits: Sequence[int]) -> str:
     """The digits in their groups: input scale · stem · stages 1 to 4."""
     cuts = [*(place for place in (SCALE, STEM_DEPTH, *DEPTH) if place < len(digits)), len(digits)]
-    groups = ["".join(map(str, digits[a:b])) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    groups = ["".join(map(str, digits[a:b])) for a, b in itertools.pairwise(cuts)]
     return " · ".join(groups)
 
 
 def digit_name(digit: int) -> str:
     """What a digit of the encoding decides."""
-    names = {SCALE: "the input scale", STEM_DEPTH: "the stem's depth", STEM_WIDTH: "the stem's width"}
+    names = {SCALE: "the input scale", STEM_DEPTH: "the stem’s depth", STEM_WIDTH: "the stem’s width"}
     for s, slots in enumerate(SLOTS):
-        names[DEPTH[s]], names[WIDTH[s]] = f"stage {s + 1}'s depth", f"stage {s + 1}'s width"
-        names |= {EXPAND[s] + k: f"the expansion of stage {s + 1}'s layer {k + 1}" for k in range(slots)}
+        names[DEPTH[s]], names[WIDTH[s]] = f"stage {s + 1}’s depth", f"stage {s + 1}’s width"
+        names |= {EXPAND[s] + k: f"the expansion of stage {s + 1}’s layer {k + 1}" for k in range(slots)}
     return names.get(digit, f"digit {digit}")
 
 

@@ -20,6 +20,7 @@ KIND_COLOURS = {
     "other": "#b56576",
 }
 ACCENT, NEUTRAL, BAND = "#d1345b", "#7d8590", "rgba(125, 133, 144, 0.16)"
+GRID = "#e3e6ea"  # opaque, so that the style sheet can replace it
 
 _GREY = (150, 155, 162)
 
@@ -75,9 +76,9 @@ def error_bars(halves: list[float | None], colour: str, thickness: float = 1.2) 
 
 def _axis(title: str) -> dict[str, Any]:
     return {
-        "title": {"text": title, "standoff": 8},
+        "title": {"text": title, "standoff": 8, "font": {"size": 13}},
         "automargin": True,
-        "gridcolor": "rgba(125, 133, 144, 0.22)",
+        "gridcolor": GRID,
         "zeroline": False,
         "linecolor": NEUTRAL,
         "ticks": "outside",

@@ -35,7 +35,8 @@ def validation(record: dict[str, Any]) -> str:
     ranks, errs = _rivals_ahead(record, known, "kendall_tau", 1), _rivals_ahead(record, known, "mape_percent", -1)
     if not ranks and not errs:
         return said + f": better than {' and '.join(known)} on both counts."
-    parts = [f"{' and '.join(names)} {verb} at least as well" for names, verb in ((ranks, "rank"), (errs, "fit")) if names]
+    ahead = ((ranks, "rank"), (errs, "fit"))
+    parts = [f"{' and '.join(names)} {verb} at least as well" for names, verb in ahead if names]
     return said + f", but {' and '.join(parts)}: on these networks the table is not the best predictor on every count."
 
 
@@ -50,7 +51,7 @@ def _worth(record: dict[str, Any]) -> str:
     if value is None:
         return f"cannot be judged (tau undefined, {spread})"
     chance = chance_limit(networks)
-    lucky = f"; of {counted(networks, 'network')}, luck alone reaches {tau(chance)}" if value < chance else ""
+    lucky = f"; with {counted(networks, 'network')} luck alone reaches {tau(chance)}" if value < chance else ""
     return f"is {_level(value)}: tau {tau(value)} between two halves of the images, {spread}{lucky}"
 
 
@@ -81,4 +82,3 @@ def _conclusion(record: dict[str, Any]) -> str:
 
 def _rivals_ahead(record: dict[str, Any], rivals: dict[str, Any], field: str, sign: int) -> list[str]:
     return [name for name, scores in rivals.items() if sign * scores[field] >= sign * record[field]]
-

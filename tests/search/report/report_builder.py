@@ -119,7 +119,8 @@ def _breakdown(latency_ms: float, rng: np.random.Generator) -> list[list[Any]]:
         names += [f"layer {16 << s}>{6 << s}>{16 << s} s1 {48 >> s}x{64 >> s}"] * 2
     names.append("decoder 48+96+192>8.16.32.8>11 192x256")
     shares = rng.dirichlet(np.full(len(names), 6.0)) * 1.02
-    return [*([name, float(share * latency_ms)] for name, share in zip(names, shares, strict=True)), ["constant", -0.02 * latency_ms]]
+    pieces = [[name, float(share * latency_ms)] for name, share in zip(names, shares, strict=True)]
+    return [*pieces, ["constant", -0.02 * latency_ms]]
 
 
 def _generations(archive: list[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
