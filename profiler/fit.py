@@ -48,7 +48,7 @@ class _Context:
     def __init__(self, space: Space, known: Mapping[str, Estimate]) -> None:
         self._known = known
         self.call = known[context_key(EMPTY_SHAPE)]
-        images = [shape for shape in context_shapes(space) if is_image(shape)]
+        images = [shape for shape in context_shapes(space) if is_image(shape) and shape != EMPTY_SHAPE]
         pooled_ms = sum(known[context_key(shape)].latency_ms - self.call.latency_ms for shape in images)
         self._pool_ms = max(0.0, pooled_ms) / sum(math.prod(shape) for shape in images)  # an element
 
@@ -102,8 +102,7 @@ def calibrate(
     A = design.columns / latency_ms[:, None]  # the relative error is 1 - A w
     noise = max(_NOISE_GRID, key=lambda noise: _log_evidence(A, design, noise))
     w, covariance = _posterior(A, design, noise)
-    variance = float(np.mean(np.einsum("ij,jk,ik->i", A, covariance, A)))  # of the fit itself, at the networks' mean
-    interval = t975(max(1, len(X) - len(space.scales))) * math.sqrt(noise**2 + variance)
+    interval = t975(max(1, len(X) - len(space.scales))) * _spread_of_new(A, w, covariance, noise)
     predicted_ms = design.columns @ w
     scales = len(space.scales)
     own, parts, constants = w[1 : 1 + scales], w[1 + scales : 1 + scales + len(kinds)], w[-1 - scales : -1]
@@ -176,8 +175,21 @@ def _middles_ms(space: Space, table: Mapping[str, Entry]) -> FloatArray:
 def _posterior(A: FloatArray, design: Design, noise: float) -> tuple[FloatArray, FloatArray]:
     """Mean and covariance of the coefficients w in 1 = A w + noise."""
     precision = np.diag(design.spread**-2.0) + A.T @ A / noise**2
-    covariance: FloatArray = np.linalg.inv(precision)
+    covariance = np.asarray(np.linalg.inv(precision), dtype=np.float64)
     return covariance @ (design.prior * design.spread**-2.0 + A.sum(axis=0) / noise**2), covariance
+
+
+def _spread_of_new(A: FloatArray, w: FloatArray, covariance: FloatArray, noise: float) -> float:
+    """Standard deviation of the relative error of a network not yet seen.
+
+    By the model, noise and the coefficients' own uncertainty; by leaving each network out in turn, what the others say
+    of it (for a linear fit the residual over 1 - leverage). With few networks either may be too small by chance: the
+    larger counts.
+    """
+    leverage = np.einsum("ij,jk,ik->i", A, covariance, A) / noise**2
+    left_out = (1 - A @ w) / (1 - leverage)
+    by_model = noise**2 * (1 + float(np.mean(leverage)))
+    return math.sqrt(max(by_model, float(np.mean(left_out**2))))
 
 
 def _log_evidence(A: FloatArray, design: Design, noise: float) -> float:

@@ -64,8 +64,8 @@ class Link:
         DeviceError: the agent failed `RESTARTS` times in a row over one request; what it last said is quoted.
     """
 
-    def __init__(self, device: Device, command: Sequence[str] = AGENT_COMMAND, silence_s: float = SILENCE_S) -> None:
-        self._device, self._command, self._silence_s = device, command, silence_s
+    def __init__(self, device: Device, command: Sequence[str] | None = None, silence_s: float = SILENCE_S) -> None:
+        self._device, self._command, self._silence_s = device, command or AGENT_COMMAND, silence_s
         self._process: _Process | None = None
         self._hello: dict[str, Any] = {}
         self.restarts = 0

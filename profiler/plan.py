@@ -16,13 +16,13 @@ import numpy as np
 
 from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
-from mosegnet.onnx_graph import STUB_CHANNELS, context_model, network_model, stub_model
+from mosegnet.onnx_graph import context_model, network_model, stub_model
 from mosegnet.space import SCALE, Space
 from mosegnet.unit import IMAGE_CHANNELS, Shape
 
 CALIBRATION_PER_SCALE = 5
 VALIDATION_NETWORKS = 24
-EMPTY_SHAPE: Shape = (STUB_CHANNELS, 1, 1)  # its context is next to nothing: what a call of the runtime costs
+EMPTY_SHAPE: Shape = (IMAGE_CHANNELS, 1, 1)  # its context is next to nothing: what a call of the runtime costs
 
 Role = Literal["unit", "context", "calibration", "validation", "model"]
 

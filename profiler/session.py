@@ -19,7 +19,7 @@ from profiler.visits import DISAGREEMENT, Record, estimates
 BLOCK = 8  # models between two measurements of the reference
 VISITS = 2
 NETWORK_VISITS = 3  # whole networks decide over the table's correction and its proof
-MOST_VISITS = 4
+MOST_VISITS = 5
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
 
 
