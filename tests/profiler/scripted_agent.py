@@ -1,0 +1,116 @@
+"""An agent with the real protocol and a made-up device: what a model costs is known, so tables can be checked.
+
+Run as a program. FAULT in the environment makes it misbehave: `die:N` kills itself at the N-th measurement of a
+process, `die-once:FILE` does so once, `garbage`, `silence`, `foreign` and `refuse:TEXT` are what they say.
+"""
+
+import itertools
+import os
+import sys
+import time
+
+import onnx
+
+from device_agents import agent, runtimes
+from device_agents.faults import Fault
+from device_agents.timing import ci95
+
+CALL_MS = 0.02
+NODE_MS = 0.001
+MAC_MS = 2e-7
+POOL_MS = 5e-8  # an element
+FAULT = os.environ.get("FAULT", "")
+PAUSE_S = float(os.environ.get("PAUSE_S", "0"))
+
+
+def model_ms(data: bytes) -> float:
+    """Latency of a model on the made-up device: a call, and each operator alone; pools cost by their input."""
+    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(data)).graph
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.value_info, *graph.input, *graph.output]
+    }
+    return CALL_MS + sum(node_ms(node, sizes) for node in graph.node)
+
+
+def node_ms(node: onnx.NodeProto, sizes: dict[str, list[int]]) -> float:
+    """Latency of one operator."""
+    if node.op_type == "ConstantOfShape":
+        return 0.0  # folded
+    if node.op_type == "GlobalAveragePool":
+        return POOL_MS * product(sizes[node.input[0]])
+    if node.op_type == "Conv":
+        kernel = sizes[node.input[1]]
+        return NODE_MS + MAC_MS * product(sizes[node.output[0]]) * product(kernel[1:])
+    return NODE_MS
+
+
+def product(values: list[int]) -> int:
+    """Of whole numbers."""
+    result = 1
+    for value in values:
+        result *= value
+    return result
+
+
+class Runtime:
+    """See `device_agents.runtimes`."""
+
+    clock = "thread_cpu"
+
+    def describe(self):
+        version = "2" if FAULT == "foreign" else "1"
+        return {"name": "scripted", "version": version, "precision": "fp32", "batch": 1, "threads": 1}
+
+    def load(self, data):
+        try:
+            return Model(data)
+        except Exception as error:
+            return Fault.of(error, "load")
+
+
+class Model:
+    """Knows what it costs."""
+
+    def __init__(self, data: bytes) -> None:
+        self.name = onnx.load_from_string(data).graph.name
+        if not self.name:
+            raise ValueError("no model")
+        self.latency_ms = model_ms(data)
+
+    def close(self):
+        pass
+
+
+measurements = itertools.count(1)
+
+
+def measure(model, rule, clock, alive):
+    """Samples of a device without noise."""
+    measured = next(measurements)
+    time.sleep(PAUSE_S)
+    kind, _, value = FAULT.partition(":")
+    if kind == "die" and measured == int(value):
+        print("about to fail", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), 9)
+    if kind == "die-once" and measured == 30 and not os.path.exists(value):
+        open(value, "w").close()
+        os.kill(os.getpid(), 9)
+    if kind == "silence":
+        time.sleep(600)
+    if kind == "refuse" and model.name.startswith(value):
+        return Fault("run", "no kernel for it")
+    samples = [model.latency_ms] * rule.floor
+    assert ci95(samples) < rule.target
+    return {
+        "samples_ms": {"thread_cpu": samples, "wall": samples},
+        "loops": 1, "warm_up_runs": 3, "warm": True, "converged": True,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    if FAULT == "garbage":
+        print("Welcome to the board!", flush=True)
+    runtimes.create = lambda name, options: Runtime()
+    agent.measure = measure
+    agent.main()
