@@ -13,8 +13,8 @@ Record = dict[str, Any]
 
 _COSTS = ("latency_ms", "flops", "params")
 _MEASURED = ("ci95_ms", "measured_ms", "measured_ci95_ms")
-_LANDSCAPE = ("tau_halves", "tau_odd_even", "tau_flops", "tau_halves_without_strongest")
-_LANDSCAPE += ("strongest_digit", "strongest_digit_share")
+_TAUS = ("tau_halves", "tau_odd_even", "tau_flops", "tau_halves_without_strongest")
+_LANDSCAPE = (*_TAUS, "strongest_digit", "strongest_digit_share")
 _SCORES = ("kendall_tau", "pearson_r", "mape_percent", "bias_percent", "within_5_percent", "within_10_percent")
 _MEND = "restore the run's files, or resume the run and report again"
 
@@ -115,8 +115,9 @@ def _check_network(
     where = f"{what} {record.get('id')!r}"
     _present(record, where, ("id", "encoding"))
     _numbers(record, where, (*_COSTS, *required), optional)
-    if record["latency_ms"] <= 0:
-        _refuse(f"{where} has a latency of {record['latency_ms']} ms")
+    for name in ("latency_ms", "measured_ms"):
+        if record.get(name) is not None and record[name] <= 0:
+            _refuse(f"{where}: {name} is {record[name]}, which no network takes")
     encoding = record["encoding"]
     if not encoding or not all(isinstance(digit, int) for digit in encoding) or not 0 <= encoding[0] < scales:
         _refuse(f"{where} has an encoding that fits none of the {scales} input scales")

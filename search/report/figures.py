@@ -182,7 +182,7 @@ def _badges(
     spans = [max(axis) - min(axis) or 1.0 for axis in zip(*everything, strict=True)]
     far, before = False, None
     for letter, point in zip(letters, points, strict=True):
-        gaps = [] if before is None else [abs(a - b) for a, b in zip(point, before, strict=True)]
+        gaps: list[float] = [] if before is None else [abs(a - b) for a, b in zip(point, before, strict=True)]
         near = bool(gaps) and all(gap < _CLOSE * span for gap, span in zip(gaps, spans, strict=True))
         far, before = near and not far, point
         badge(own, letter, *point, far=far)
@@ -192,6 +192,7 @@ def _remeasured(
     own: go.Figure, data: ReportData, records: Sequence[Record], y: list[float], y_halves: list[float | None]
 ) -> None:
     letters, rows = data.chosen, list(zip(records, y, y_halves, strict=True))
+    sides = dict(zip(letters, itertools.cycle(("top left", "bottom right")), strict=False))  # neighbours keep apart
     for scale in _scales(data, records):
         mine = [row for row in rows if row[0]["encoding"][0] == scale]
         own.add_scatter(
@@ -200,7 +201,8 @@ def _remeasured(
             marker={"color": scale_colour(scale), "size": 9, "symbol": scale_symbol(scale)},
             error_x=error_bars([r["measured_ci95_ms"] for r, _, _ in mine], scale_colour(scale)),
             error_y=error_bars([half for _, _, half in mine], scale_colour(scale)),
-            text=[letters.get(r["id"], "") for r, _, _ in mine], textposition="top left",
+            text=[letters.get(r["id"], "") for r, _, _ in mine],
+            textposition=[sides.get(r["id"], "top left") for r, _, _ in mine],
             hovertext=[_describe(data, r, f"{fixed(difference_percent(r), 1, sign=True)} %") for r, _, _ in mine],
         )  # fmt: skip
 

@@ -17,17 +17,6 @@
   }
 
   window.addEventListener("error", (event) => complain(event.error || event.message));
-  for (const plot of plots) {
-    const { data, layout } = figures[plot.dataset.figure];
-    layout.width = plot.clientWidth;
-    layout.dragmode = fine ? "zoom" : false; // a finger scrolls the page
-    try {
-      Plotly.newPlot(plot, data, layout, config).catch(complain);
-    } catch (error) {
-      complain(error);
-    }
-  }
-
   // Follows the column's width, on a turned phone and on paper too, where no window is resized.
   const widths = new Map();
   const refit = (plot) => {
@@ -38,6 +27,15 @@
     }
   };
   const observer = new ResizeObserver((entries) => entries.forEach((entry) => refit(entry.target)));
-  plots.forEach((plot) => observer.observe(plot));
-  window.addEventListener("beforeprint", () => plots.forEach(refit));
+
+  for (const plot of plots) {
+    const { data, layout } = figures[plot.dataset.figure];
+    layout.width = plot.clientWidth;
+    layout.dragmode = fine ? "zoom" : false; // a finger scrolls the page
+    try {
+      Plotly.newPlot(plot, data, layout, config).then(() => observer.observe(plot)).catch(complain);
+    } catch (error) {
+      complain(error);
+    }
+  }
 })();

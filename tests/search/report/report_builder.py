@@ -131,7 +131,9 @@ def _generations(archive: list[dict[str, Any]], rng: np.random.Generator) -> lis
                 "generation": generation,
                 "evaluated": sum(record["generation"] <= generation for record in archive),
                 "hypervolume": 3.4 - 0.5 * 0.7**generation,
-                "surrogate_tau": None if not generation else float(0.55 + 0.03 * generation + rng.normal(0, 0.05)),
+                "surrogate_tau": None
+                if not generation
+                else min(0.95, float(0.55 + 0.03 * generation + rng.normal(0, 0.05))),
                 "seconds": float(rng.uniform(9, 14)),
             }
         )
