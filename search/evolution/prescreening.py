@@ -1,0 +1,97 @@
+"""Algorithm 4: which of the inner search's candidates deserve an evaluation (hierarchical pre-screening)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from search.evolution.initialisation import IntArray, SearchSpace, draw_unseen, key
+from search.evolution.nsga2 import Candidates
+from search.evolution.pareto import non_dominated
+
+FloatArray = NDArray[np.float64]
+
+
+def hierarchical(
+    space: SearchSpace, candidates: Candidates, k: int, seen: Collection[bytes], rng: np.random.Generator
+) -> IntArray:
+    """Up to k networks to evaluate next, distinct, none of them in `seen` (keys of canonical encodings), (m, D).
+
+    First among the candidates that no other new candidate dominates: the k whose latencies are nearest to uniform.
+    Where the front has fewer than k, it is filled with the candidates that promise most accuracy, and where the
+    candidates run out, with networks drawn at random; m < k only when the space is used up.
+    """
+    fresh = _fresh_rows(candidates, seen)
+    miou, latency_ms = candidates.miou[fresh], candidates.latency_ms[fresh]
+    front = _one_of_each(non_dominated(miou, latency_ms), miou, latency_ms)
+    chosen = front[uniform_subset(latency_ms[front], k)] if len(front) > k else front
+    others = np.setdiff1d(np.arange(len(fresh)), chosen)
+    others = others[np.lexsort((others, latency_ms[others], -miou[others]))]
+    chosen = np.concatenate([chosen, others[: k - len(chosen)]])
+    picked = candidates.encodings[fresh[chosen]]
+    drawn = draw_unseen(space, k - len(picked), {*seen, *(key(x) for x in picked)}, rng)
+    return np.concatenate([picked, drawn])
+
+
+def uniform_subset(values: ArrayLike, k: int) -> NDArray[np.int64]:
+    """Places of the k values whose distribution is nearest to uniform between the least and the greatest, (k,).
+
+    Exact: the subset with the least Kolmogorov-Smirnov statistic and, among those, with the least sum of distances
+    to the uniform quantiles. The statistic of k sorted points u in 0..1 is the greatest over i = 1…k of
+    max(i/k - u_i, u_i - (i-1)/k), which depends on one point and its rank only, so dynamic programming over the
+    sorted values finds the optimum in O(n k). (The paper's supplement approaches it with a binary GA.)
+    """
+    values = np.asarray(values, dtype=float)
+    if not 0 <= k <= len(values):
+        raise ValueError(f"cannot choose {k} of {len(values)}")
+    order = np.argsort(values, kind="stable")
+    u = values[order] - values[order[:1]]
+    u = u / (u[-1] if len(u) and u[-1] > 0 else 1.0)
+    rank = np.arange(1, k + 1)[:, None]  # (k, 1)
+    deviation = np.maximum(rank / k - u, u - (rank - 1) / k) if k else np.zeros((0, len(u)))  # (k, n)
+    least = _assign(deviation, np.maximum)[1]
+    distance = np.where(deviation <= least, np.abs(u - (rank - 0.5) / max(k, 1)), np.inf)
+    return np.sort(order[_assign(distance, np.add)[0]])
+
+
+def _assign(cost: FloatArray, combine: np.ufunc) -> tuple[NDArray[np.int64], float]:
+    """For costs (k, n), the rising columns j_1 < … < j_k of least combined cost, and that cost.
+
+    `combine` joins the costs along the ranks: `np.add` or `np.maximum`.
+    """
+    k, n = cost.shape
+    if not k:
+        return np.zeros(0, dtype=np.int64), 0.0
+    came_from = np.zeros((k, n), dtype=np.int64)
+    total = cost[0]  # (n,) least combined cost of the ranks so far, the last of them at column j
+    for i in range(1, k):
+        reach = np.minimum.accumulate(total)  # least of total[:j + 1]
+        new_best = np.concatenate([[True], total[1:] < reach[:-1]])
+        holder = np.maximum.accumulate(np.where(new_best, np.arange(n), 0))  # the column that attains it
+        came_from[i] = np.concatenate([[0], holder[:-1]])
+        total = combine(cost[i], np.concatenate([[np.inf], reach[:-1]]))
+    last = int(np.argmin(total))
+    columns = [last]
+    for i in range(k - 1, 0, -1):
+        columns.append(int(came_from[i, columns[-1]]))
+    return np.array(columns[::-1], dtype=np.int64), float(total[last])
+
+
+def _fresh_rows(candidates: Candidates, seen: Collection[bytes]) -> NDArray[np.int64]:
+    """Rows of candidates that are new, the first spelling of each."""
+    known = set(seen)
+    rows = []
+    for row, x in enumerate(candidates.encodings):
+        if key(x) not in known:
+            known.add(key(x))
+            rows.append(row)
+    return np.array(rows, dtype=np.int64)
+
+
+def _one_of_each(front: NDArray[np.int64], miou: FloatArray, latency_ms: FloatArray) -> NDArray[np.int64]:
+    """The front with one network of those that promise exactly the same (twins teach nothing together)."""
+    pairs = np.stack([miou[front], latency_ms[front]], axis=1)
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    return front[np.sort(first)]
