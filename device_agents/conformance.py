@@ -29,7 +29,7 @@ class RuntimeConformance(object):
     def test_describes_itself_in_json(self):
         description = self.make_runtime().describe()
         assert json.loads(json.dumps(description)) == description
-        for field in ("name", "version", "precision", "batch"):
+        for field in ("name", "kind", "version", "precision", "batch"):
             assert description.get(field), "describe() lacks {}".format(field)
 
     def test_names_a_clock(self):

@@ -194,7 +194,7 @@ def _device_record(header: Record, telemetry: dict[str, Any]) -> DeviceRecord:
     runtime = dict(hello["runtime"])
     return DeviceRecord(
         name=device["name"],
-        kind="cpu",
+        kind=runtime.pop("kind"),
         chip=hello["chip"],
         system=hello["system"],
         runtime=runtime.pop("name"),

@@ -1,7 +1,7 @@
 """One runtime a file, imported when it is asked for.
 
 A runtime is a module with `create(options)`, which returns a runtime or a Fault. A runtime has
-- `describe()`: JSON data on what it is: name, version, precision, threads, …
+- `describe()`: JSON data on what it is: name, kind of device, version, precision, batch, threads, …
 - `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
 - `load(data)`: a model from its bytes, or a Fault
 and a model has

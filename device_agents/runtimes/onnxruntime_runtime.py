@@ -30,6 +30,7 @@ class OnnxRuntime(object):
         """What the numbers of this runtime depend on."""
         return {
             "name": "onnxruntime",
+            "kind": "cpu",
             "version": self._ort.__version__,
             "providers": [PROVIDER],
             "threads": self._threads,

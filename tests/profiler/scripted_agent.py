@@ -60,7 +60,7 @@ class Runtime:
 
     def describe(self):
         version = "2" if FAULT == "foreign" else "1"
-        return {"name": "scripted", "version": version, "precision": "fp32", "batch": 1, "threads": 1}
+        return {"name": "scripted", "kind": "script", "version": version, "precision": "fp32", "batch": 1, "threads": 1}
 
     def load(self, data):
         try:
