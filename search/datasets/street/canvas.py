@@ -74,6 +74,13 @@ class Canvas:
             self._label_draw.ellipse(whole, fill=label)
             self._depth_draw.ellipse(whole, fill=depth_code(z))
 
+    def cover(self, box: tuple[float, float, float, float], label: int, z: float) -> None:
+        """Label the ellipse inside (left, top, right, bottom) and leave its colours: what is seen through it."""
+        left, top, right, bottom = box
+        whole = (left, top, max(left, right), max(top, bottom))
+        self._label_draw.ellipse(whole, fill=label)
+        self._depth_draw.ellipse(whole, fill=depth_code(z))
+
     def line(self, points: Sequence[Point], width_px: float, colour: Colour, label: int | None, z: float) -> None:
         """Draw a line of at least one pixel's width."""
         width = max(1, round(width_px))

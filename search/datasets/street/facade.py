@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from search.datasets.street.canvas import Camera, Canvas, Floats
-from search.datasets.street.texture import material, noise_table, shade, tint
+from search.datasets.street.texture import material, noise_table, shade, tint, tints
 
 _TABLE = 32  # side of the table that gives every brick and window its own look
 # Rows of the palette.
@@ -21,6 +21,8 @@ _PANES = 7  # first of the window panes
 _PANE_KINDS = 9
 
 STRUCTURES = ("brick", "blocks", "boards", "plaster", "corrugated", "ivy")
+_HOUSE_SHARES = np.cumsum([0.3, 0.14, 0.14, 0.26, 0.06, 0.1])
+_WALL_SHARES = np.cumsum([0.36, 0.12, 0.24, 0.1, 0.12, 0.06])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def house(rng: Generator, height_m: float) -> Facade:
     share = (0.92, 0.86) if glass else (rng.uniform(0.3, 0.6), rng.uniform(0.4, 0.65))
     pitch = (rng.uniform(1.6, 3.6), rng.uniform(2.6, 3.6))
     return Facade(
-        structure=str(rng.choice(STRUCTURES, p=[0.3, 0.14, 0.14, 0.26, 0.06, 0.1])),
+        structure=_pick(rng, _HOUSE_SHARES),
         palette=_palette(rng),
         table=rng.integers(0, 256, (_TABLE, _TABLE), dtype=np.uint8),
         window_m=pitch,
@@ -62,7 +64,7 @@ def house(rng: Generator, height_m: float) -> Facade:
 def wall(rng: Generator, structure: str | None = None) -> Facade:
     """A surface of the same materials without windows: fences, hoardings, blind walls."""
     return Facade(
-        structure=structure or str(rng.choice(STRUCTURES, p=[0.36, 0.12, 0.24, 0.1, 0.12, 0.06])),
+        structure=structure or _pick(rng, _WALL_SHARES),
         palette=_palette(rng),
         table=rng.integers(0, 256, (_TABLE, _TABLE), dtype=np.uint8),
         window_m=None,
@@ -73,6 +75,10 @@ def wall(rng: Generator, structure: str | None = None) -> Facade:
         eaves_m=1e3,
         grime=rng.uniform(0.1, 0.45),
     )
+
+
+def _pick(rng: Generator, shares: NDArray[np.float64]) -> str:
+    return STRUCTURES[int(np.searchsorted(shares[:-1], rng.random()))]
 
 
 def paint_along(
@@ -234,15 +240,27 @@ def _fade(metre: Floats, period_m: float) -> Floats:
 def _palette(rng: Generator) -> NDArray[np.uint8]:
     base, trim = material(rng), material(rng)
     leaf = tint((66, 84, 44), rng, 14)
-    panes = [tint(c, rng, 16) for c in _PANES_OF[int(rng.integers(len(_PANES_OF)))]]
-    rows = [base, shade(base, rng.uniform(0.6, 1.3)), shade(trim, 1.2), material(rng), material(rng),
-            tint((86, 72, 70), rng, 20), leaf, *panes]  # fmt: skip
-    return np.array(rows, np.uint8)
+    joint = shade(base, rng.uniform(0.6, 1.3))
+    roof = tint((86, 72, 70), rng, 20)
+    rows = (base, joint, shade(trim, 1.2), material(rng), material(rng), roof, leaf)
+    panes = tints(_PANES_OF[int(rng.integers(len(_PANES_OF)))], rng, 16)
+    return np.concatenate([np.array(rows, np.uint8), panes])
 
 
-_PANES_OF = (
-    ((34, 38, 44),) * 5 + ((120, 132, 144), (190, 184, 160), (70, 74, 80), (52, 58, 66)),  # dark, some curtains
-    ((150, 164, 178),) * 4 + ((196, 206, 214), (60, 66, 74), (110, 120, 132), (168, 178, 188), (92, 100, 110)),  # sky
-    ((44, 46, 50), (160, 60, 54), (200, 190, 160), (60, 90, 140), (90, 130, 90), (220, 214, 200), (40, 40, 44),
-     (180, 140, 70), (96, 92, 90)),  # wares of all colours
-)  # fmt: skip
+# Nine panes to draw from: dark with some curtains, the mirrored sky, wares of all colours.
+_PANES_OF = tuple(
+    np.array(panes, np.uint8)
+    for panes in (
+        (*((34, 38, 44),) * 5, (120, 132, 144), (190, 184, 160), (70, 74, 80), (52, 58, 66)),
+        (*((150, 164, 178),) * 4, (196, 206, 214), (60, 66, 74), (110, 120, 132), (168, 178, 188), (92, 100, 110)),
+        (
+            *((44, 46, 50),) * 3,
+            (160, 60, 54),
+            (200, 190, 160),
+            (60, 90, 140),
+            (90, 130, 90),
+            (220, 214, 200),
+            (180, 140, 70),
+        ),
+    )
+)

@@ -46,7 +46,7 @@ def weather(rng: Generator) -> Weather:
         side_light=(bright, dark) if rng.random() < 0.5 else (dark, bright),
         front_light=rng.uniform(0.6, 1.1),
         visibility_m=rng.uniform(60, 260),
-        exposure=rng.uniform(0.62, 1.15),
+        exposure=rng.uniform(0.75, 1.3),
     )
 
 

@@ -88,6 +88,7 @@ def _head(canvas: Canvas, centre: Point, radius: float, skin: Colour, hair: Colo
 
 def _ring(canvas: Canvas, centre: Point, half: float, radius: float, width: float, z: float) -> None:
     """A wheel: a thin dark ring, whose inside shows what is behind but is labelled as the bicycle."""
+    canvas.cover((centre[0] - half, centre[1] - radius, centre[0] + half, centre[1] + radius), BICYCLIST, z)
     steps = 14 if radius > 6 else 8
     points = [
         (centre[0] + half * math.cos(2 * math.pi * k / steps), centre[1] + radius * math.sin(2 * math.pi * k / steps))

@@ -51,9 +51,9 @@ def paint_foliage(
     own = tint(_LEAVES[int(rng.integers(len(_LEAVES)))], rng, 12)
     across = (np.arange(width, dtype=np.float32) + 0.5) * np.float32(2 / width) - 1
     down = ((np.arange(height, dtype=np.float32) + 0.5) * np.float32(2 / height) - 1)[:, None]
-    zoom = max(0.35, camera.pixels(0.05, z))  # leaves keep their size in metres
+    zoom = max(0.2, height / 220)  # as many leaves on a far tree as on a near one
     noise = noise_patch(rng, height, width, zoom)
-    mask = across * across + down * down < np.float32(0.45) + noise * np.float32(0.75)
+    mask = across * across + down * down < np.float32(0.35) + noise * np.float32(0.9)
     tone = (np.float32(0.45) + noise_patch(rng, height, width, zoom) * np.float32(0.95)) * np.float32(light)
     tone -= down * np.float32(0.22)  # lit from above
     colours = np.clip(np.array(own, np.float32) * tone[..., None], 0, 255).astype(np.uint8)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from search.datasets.street import facade, furniture, people, plants, vehicles
+from search.datasets.street import facade, furniture, plants
 from search.datasets.street.canvas import BUILDING, FENCE, Camera, Canvas
 from search.datasets.street.ground import Street, paint_ground, surface
 from search.datasets.street.light import Weather, developed, paint_sky, weather
-
-Paint = Callable[[Canvas, float, float, Generator, float], None]
+from search.datasets.street.placing import things
 
 _HOUSE_DEPTH_M = 14.0
-_NEAREST_M, _FARTHEST_M = 4.0, 60.0  # of people and furniture
 
 
 def render(rng: Generator, size_hw: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -28,10 +25,8 @@ def render(rng: Generator, size_hw: tuple[int, int]) -> tuple[NDArray[np.uint8],
     _backdrop(canvas, street, sky, rng)
     paint_ground(canvas, street, surface(rng), rng)
     _both_sides(canvas, street, sky, rng)
-    things = _parked(street, rng) + _traffic(street, rng) + _walkers(street, rng) + _furniture(street, rng)
-    light = sky.front_light
-    for z, paint in sorted(things, key=lambda thing: -thing[0]):
-        paint(canvas, z, rng, light * rng.uniform(0.8, 1.1))
+    for z, paint in things(street, rng):
+        paint(canvas, z, rng, sky.front_light * rng.uniform(0.8, 1.1))
     return developed(canvas, sky, rng), np.array(canvas.label)
 
 
@@ -97,7 +92,7 @@ def _plots(street: Street, rng: Generator) -> list[_Plot]:
     for side in range(2):
         z = 1.3
         while z < street.end_m:
-            end = z + rng.uniform(5, 15)
+            end = z + rng.uniform(5, 15) * (1 + z / 80)  # far ones are small anyway
             if z < street.crossing_m[0] < end:
                 end = street.crossing_m[0]
             if street.on_crossing(z + 0.1):
@@ -169,121 +164,3 @@ def _boundary(canvas: Canvas, plot: _Plot, x: float, light: float, rng: Generato
     bars = draw > 0.72
     own = facade.wall(rng, "plaster" if bars else None)
     facade.paint_along(canvas, own, x, (near, far), (0, rng.uniform(0.9, 2.3)), FENCE, light, bars)
-
-
-def _parked(street: Street, rng: Generator) -> list[tuple[float, Callable[..., None]]]:
-    """Rows of vehicles at the kerb."""
-    things = []
-    for side in range(2):
-        if rng.random() < 0.45:
-            continue
-        x = street.road_m[side] + (-1.05 if side else 1.05)
-        z = rng.uniform(3, 20)
-        while z < 60:
-            own = vehicles.vehicle(rng)
-            if abs(x) > 1.6 and not street.on_crossing(z) and not street.on_crossing(z + own.size_m[0]):
-                things.append((z, _vehicle_at(own, x)))
-            z += own.size_m[0] + rng.uniform(0.8, 9)
-    return things
-
-
-def _traffic(street: Street, rng: Generator) -> list[tuple[float, Callable[..., None]]]:
-    """Vehicles that drive along and across, and cyclists among them."""
-    things: list[tuple[float, Callable[..., None]]] = []
-    middle = sum(street.road_m) / 2
-    for _ in range(int(rng.integers(0, 4))):
-        lane = middle + rng.choice([-1, 1]) * (street.road_m[1] - street.road_m[0]) * 0.22
-        things.append((rng.uniform(8, 55), _vehicle_at(vehicles.vehicle(rng), lane)))
-    if street.crossing_m[1] > street.crossing_m[0] and rng.random() < 0.6:
-        own, x = vehicles.vehicle(rng), rng.uniform(-14, 10)
-        z = street.crossing_m[0] + rng.uniform(1, 3)
-        things.append((z, lambda c, z, r, light: vehicles.paint_crossing_vehicle(c, own, x, z, r, light)))
-    for _ in range(int(rng.integers(1, 5))):
-        on_road = rng.random() < 0.85
-        low, high = street.road_m if on_road else street.walk_m
-        things.append((_distance(rng), _at(people.paint_bicyclist, rng.uniform(low + 0.4, high - 0.4))))
-    return things
-
-
-def _walkers(street: Street, rng: Generator) -> list[tuple[float, Callable[..., None]]]:
-    """People on the pavements, alone and in groups, and a few on the road."""
-    things: list[tuple[float, Callable[..., None]]] = []
-    for _ in range(int(rng.integers(2, 8))):
-        z, x = _distance(rng), _on_walk(street, rng)
-        if rng.random() < 0.15:
-            x = rng.uniform(*street.road_m)
-        for _ in range(int(rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]))):
-            things.append((z + rng.uniform(0, 1), _at(people.paint_pedestrian, x + rng.normal(0, 0.5))))
-    return things
-
-
-def _furniture(street: Street, rng: Generator) -> list[tuple[float, Callable[..., None]]]:
-    """Lamps, signs, bollards and street trees on the pavements, railings at the kerb."""
-    things: list[tuple[float, Callable[..., None]]] = []
-    spacing, z = rng.uniform(9, 24), rng.uniform(4, 12)
-    while z < 80:
-        for side in range(2):
-            if rng.random() < 0.7 and not street.on_crossing(z):
-                things.append((z, _at(furniture.paint_lamp, _kerb(street, side, 0.4))))
-        z += spacing
-    counts: tuple[tuple[Paint, int, int], ...] = (
-        (furniture.paint_sign, 2, 6),
-        (furniture.paint_billboard, 0, 2),
-        (furniture.paint_bollard, 0, 5),
-        (furniture.paint_bin, 0, 2),
-        (plants.paint_bush, 0, 2),
-    )
-    for paint, low, high in counts:
-        for _ in range(int(rng.integers(low, high + 1))):
-            things.append((_distance(rng), _at(paint, _kerb(street, int(rng.integers(2)), rng.uniform(0.3, 1.2)))))
-    if rng.random() < 0.35:
-        for z in np.arange(rng.uniform(6, 12), 60, rng.uniform(7, 14)):
-            things.append((float(z), _tree_at(_kerb(street, int(rng.integers(2)), 0.8), rng.uniform(4, 8))))
-    if street.crossing_m[1] > street.crossing_m[0]:
-        for side in range(2):
-            if rng.random() < 0.6:
-                things.append((street.crossing_m[0] - 1, _at(furniture.paint_traffic_light, _kerb(street, side, 0.4))))
-    if rng.random() < 0.4:
-        things.append(_guard_rail(street, rng))
-    return things
-
-
-def _guard_rail(street: Street, rng: Generator) -> tuple[float, Callable[..., None]]:
-    """Railings between road and pavement; sorted by their middle."""
-    near = rng.uniform(5, 25)
-    far = min(near + rng.uniform(6, 14), max(near + 2, street.crossing_m[0] if near < street.crossing_m[0] else 90))
-    x = _kerb(street, int(rng.integers(2)), 0.25)
-    own = facade.wall(rng, "plaster")
-
-    def paint(canvas: Canvas, z: float, rng: Generator, light: float) -> None:
-        facade.paint_along(canvas, own, x, (near, far), (0.0, 1.05), FENCE, light, bars=True)
-
-    return (near + far) / 2, paint
-
-
-def _distance(rng: Generator) -> float:
-    """Far ones are more frequent, as there is more street far away; drawn evenly in the logarithm and beyond."""
-    return float(_NEAREST_M + 2 + (_FARTHEST_M - _NEAREST_M) * rng.random() ** 1.7)
-
-
-def _on_walk(street: Street, rng: Generator) -> float:
-    side = int(rng.integers(2))
-    low, high = sorted((street.road_m[side], street.walk_m[side]))
-    return float(rng.uniform(low + 0.3, high - 0.3))
-
-
-def _kerb(street: Street, side: int, behind_m: float) -> float:
-    """x of a place on the pavement, so far behind the kerb."""
-    return street.road_m[side] + (behind_m if side else -behind_m)
-
-
-def _at(paint: Callable[..., None], x: float) -> Callable[..., None]:
-    return lambda canvas, z, rng, light: paint(canvas, x, z, rng, light)
-
-
-def _vehicle_at(own: vehicles.Vehicle, x: float) -> Callable[..., None]:
-    return lambda canvas, z, rng, light: vehicles.paint_vehicle(canvas, own, x, z, rng, light)
-
-
-def _tree_at(x: float, tall_m: float) -> Callable[..., None]:
-    return lambda canvas, z, rng, light: plants.paint_tree(canvas, x, z, tall_m, rng, light)

@@ -45,15 +45,24 @@ def material(rng: Generator) -> Colour:
 
 def tint(colour: Colour, rng: Generator, spread: float) -> Colour:
     """The colour made lighter or darker and shifted in hue."""
-    shift = rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
-    red, green, blue = (int(min(max(c + s, 0), 255)) for c, s in zip(colour, shift, strict=True))
-    return red, green, blue
+    level, red, green, blue = rng.standard_normal(4).tolist()
+    return (
+        min(max(int(colour[0] + spread * (level + red / 3)), 0), 255),
+        min(max(int(colour[1] + spread * (level + green / 3)), 0), 255),
+        min(max(int(colour[2] + spread * (level + blue / 3)), 0), 255),
+    )
+
+
+def tints(colours: NDArray[np.uint8], rng: Generator, spread: float) -> NDArray[np.uint8]:
+    """`tint` of many colours (n, 3) at once."""
+    shift = rng.standard_normal((len(colours), 4))
+    return np.clip(colours + spread * (shift[:, :1] + shift[:, 1:] / 3), 0, 255).astype(np.uint8)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
     """The colour in more or less light."""
-    red, green, blue = (int(min(c * factor, 255)) for c in colour)
-    return red, green, blue
+    red, green, blue = colour
+    return min(int(red * factor), 255), min(int(green * factor), 255), min(int(blue * factor), 255)
 
 
 @lru_cache(maxsize=1)
