@@ -15,10 +15,10 @@ from typing import Any
 from mosegnet.common.console import note, progress_bar
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
+from mosegnet.common.journal import Journal, read_journal
 from profiler.lut import Lut
 from search.archive import Archive
 from search.evaluate import Evaluator
-from search.generations import GenerationLog
 from search.loop import Search
 
 
@@ -94,21 +94,30 @@ def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator
     if len(archive):
         search.tell(*archive.arrays())
         note(f"going on after {len(archive)} evaluated networks")
-    log = GenerationLog(folder / "generations.jsonl")
     with progress_bar("searching", config.evaluations) as bar:
         bar.advance(len(archive))
         while len(archive) < config.evaluations:
             started = time.perf_counter()
-            asked = search.ask(config.evaluations - len(archive))
-            chosen_s = time.perf_counter() - started
+            asked = search.ask()
             if not len(asked):
                 note("the space is used up: every network of it was evaluated")
                 break
             for x in asked:
-                latency_ms = float(lut.predict(x)[0])
-                miou = evaluator.miou(x)
+                latency_ms, miou = float(lut.predict(x)[0]), evaluator.miou(x)
                 network = archive.append(x, miou, latency_ms, search.generation)
                 search.tell(x[None], [network.miou])
                 bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")
-            log.append(search, chosen_s)
+            _log_generations(folder, search, time.perf_counter() - started)
+    _log_generations(folder, search, 0.0)
     return archive
+
+
+def _log_generations(folder: Path, search: Search, seconds: float) -> None:
+    """Add the finished generations that `generations.jsonl` lacks; `seconds` is what the last one took."""
+    path = folder / "generations.jsonl"
+    logged = len(read_journal(path))
+    if logged < len(search.history):
+        journal = Journal(path)
+        for generation in search.history[logged:]:
+            journal.append(asdict(generation) | {"seconds": round(seconds, 3)})
+        journal.close()

@@ -18,6 +18,7 @@ _ADVICE = {
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
     errno.EACCES: "permission denied: choose another place or change its permissions",
     errno.EROFS: "the file system is read-only: choose another place",
+    errno.EEXIST: "a part of the path is a file, not a folder",
     errno.EISDIR: "it is a folder: name a file",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
 }

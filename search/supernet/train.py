@@ -37,7 +37,7 @@ POLY_POWER = 0.9
 GRADIENT_NORM = 5.0
 LABEL_REDUCTION = 2  # the loss is taken at half the largest input's resolution, for a quarter of the time
 ZOOM, COLOUR = (1.0, 1.5), 0.1  # in minutes of training a wider augmentation costs more than it gives
-SMALL_INPUT_BATCHES = 4  # a small input's batch is larger, at most so many times: its operators cost little more
+SMALL_INPUT_BATCHES = 2  # a small input's batch is larger, at most so many times: its operators cost little more
 
 _Gradient = tuple[float, tuple[Tensor | None, ...]]
 
