@@ -38,8 +38,17 @@ class Estimate:
 
     @property
     def disagreement(self) -> float:
-        """Spread of the visits as a share of the latency."""
-        return (max(self.visits_ms) - min(self.visits_ms)) / self.latency_ms
+        """How far apart the visits are that the latency rests on, as a share of it.
+
+        Of two visits their difference; of more, that of the middle one to the nearest other: a disturbed visit beside
+        two that agree is outvoted, and calls for no more.
+        """
+        if len(self.visits_ms) < 3:
+            return (max(self.visits_ms) - min(self.visits_ms)) / self.latency_ms
+        ordered = sorted(self.visits_ms)
+        middle = len(ordered) // 2
+        gaps = (ordered[middle] - ordered[middle - 1], ordered[middle + 1] - ordered[middle])
+        return min(gaps) / self.latency_ms if len(ordered) % 2 else gaps[0] / self.latency_ms
 
 
 def estimates(records: Iterable[Record], clock: str) -> dict[str, Estimate]:

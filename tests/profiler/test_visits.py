@@ -55,6 +55,19 @@ def test_visits_that_disagree_widen_the_interval_and_say_so():
     assert visits([2.0, 2.2, 2.02]).latency_ms == pytest.approx(2.02)  # from three on, the median
 
 
+@pytest.mark.parametrize(
+    ("visits_ms", "disagreement"),
+    [
+        ((2.0, 2.2), 0.2 / 2.1),
+        ((2.0, 2.01, 3.0), 0.01 / 2.01),
+        ((1.0, 2.0, 3.0), 0.5),
+        ((1.0, 2.0, 2.02, 9.0), 0.02 / 2.01),
+    ],
+)
+def test_a_visit_is_outvoted_by_two_that_agree(visits_ms, disagreement):
+    assert visits(visits_ms).disagreement == pytest.approx(disagreement, rel=1e-6)
+
+
 def test_one_loose_visit_makes_the_whole_loose():
     assert not visits([2.0, 2.0], converged=False).converged
     assert "not_warm" in visits([2.0, 2.0], warm=False).flags
