@@ -20,7 +20,7 @@ def paint_lamp(canvas: Canvas, x: float, z: float, rng: Generator, light: float)
     colour = _metal(rng, light)
     u, foot = camera.project(x, 0, z)
     _, top = camera.project(x, tall, z)
-    thick = camera.pixels(rng.uniform(0.1, 0.2), z)
+    thick = camera.pixels(rng.uniform(0.14, 0.32), z)
     canvas.line([(u, foot), (u, top)], thick, colour, POLE, z)
     if rng.random() < 0.75:
         reach = camera.pixels(rng.uniform(0.8, 1.8), z) * (-1 if x > 0 else 1)
@@ -35,7 +35,7 @@ def paint_sign(canvas: Canvas, x: float, z: float, rng: Generator, light: float)
     tall = rng.uniform(2.1, 3.2)
     u, foot = camera.project(x, 0, z)
     _, top = camera.project(x, tall, z)
-    canvas.line([(u, foot), (u, top)], camera.pixels(rng.uniform(0.08, 0.12), z), _metal(rng, light), POLE, z)
+    canvas.line([(u, foot), (u, top)], camera.pixels(rng.uniform(0.1, 0.16), z), _metal(rng, light), POLE, z)
     height = tall
     for _ in range(1 + int(rng.random() < 0.3)):
         half = rng.uniform(0.28, 0.5)

@@ -15,7 +15,7 @@ Paint = Callable[[Canvas, float, Generator, float], None]  # at distance z, in s
 PaintAt = Callable[[Canvas, float, float, Generator, float], None]  # at (x, z)
 Things = list[tuple[float, Paint]]  # by distance
 
-_NEAREST_M, _FARTHEST_M = 6.0, 56.0  # of people and furniture
+_NEAREST_M, _FARTHEST_M = 5.5, 50.0  # of people and furniture
 
 
 def things(street: Street, rng: Generator) -> Things:
@@ -61,7 +61,7 @@ def _traffic(street: Street, rng: Generator) -> Things:
 def _walkers(street: Street, rng: Generator) -> Things:
     """People on the pavements, alone and in groups, and a few on the road."""
     found: Things = []
-    for _ in range(int(rng.integers(2, 8))):
+    for _ in range(int(rng.integers(3, 10))):
         z, x = _distance(rng), _on_walk(street, rng)
         if rng.random() < 0.15:
             x = rng.uniform(*street.road_m)
@@ -116,7 +116,7 @@ def _guard_rail(street: Street, rng: Generator) -> tuple[float, Paint]:
 
 def _distance(rng: Generator) -> float:
     """Nearer ones are more frequent, or most would be specks."""
-    return float(_NEAREST_M + (_FARTHEST_M - _NEAREST_M) * rng.random() ** 1.7)
+    return float(_NEAREST_M + (_FARTHEST_M - _NEAREST_M) * rng.random() ** 2.0)
 
 
 def _on_walk(street: Street, rng: Generator) -> float:

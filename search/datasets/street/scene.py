@@ -44,7 +44,7 @@ def _camera(rng: Generator, size_hw: tuple[int, int]) -> Camera:
 
 def _street(rng: Generator) -> Street:
     left, right = -rng.uniform(2.2, 5.5), rng.uniform(2.2, 5.5)
-    walks = rng.uniform(1.6, 4.2, 2)
+    walks = rng.uniform(2.0, 5.0, 2)
     crossing = rng.uniform(10, 40)
     length = rng.uniform(6, 10) if rng.random() < 0.4 else 0.0
     shade = (0.0, 0.0)
@@ -106,7 +106,7 @@ def _plots(street: Street, rng: Generator) -> list[_Plot]:
 
 def _both_sides(canvas: Canvas, street: Street, sky: Weather, rng: Generator) -> None:
     """Houses at the pavement, houses behind a front garden, and parks, from far to near."""
-    urban = rng.uniform(0.35, 0.9)
+    urban = rng.uniform(0.3, 0.85)
     for plot in _plots(street, rng):
         edge = street.walk_m[plot.side]
         light = sky.side_light[plot.side]
