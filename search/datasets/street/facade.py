@@ -12,13 +12,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from search.datasets.street.canvas import Camera, Canvas, Floats
-from search.datasets.street.texture import material, noise_table, shade, tint, tints
+from search.datasets.street.texture import material, noise_table, shade, tint, tints, wall_material
 
 _TABLE = 32  # side of the table that gives every brick and window its own look
 # Rows of the palette.
 _BASE, _JOINT, _FRAME, _FASCIA, _DOOR, _ROOF, _PIPE = range(7)
 _PANES = 7  # first of the window panes
 _PANE_KINDS = 9
+_WARES = _PANES + _PANE_KINDS  # first of what lies in shop windows
 
 STRUCTURES = ("brick", "blocks", "boards", "plaster", "corrugated", "ivy")
 _HOUSE_SHARES = np.cumsum([0.3, 0.14, 0.14, 0.26, 0.06, 0.1])
@@ -30,7 +31,7 @@ class Facade:
     """The look of one surface: its structure, and windows and a ground floor where it is a house."""
 
     structure: str
-    palette: NDArray[np.uint8]  # (16, 3)
+    palette: NDArray[np.uint8]  # (25, 3)
     table: NDArray[np.uint8]  # (32, 32), one number for each brick or window
     window_m: tuple[float, float] | None  # distance between windows, along and up
     window_share: tuple[float, float]  # of that distance
@@ -217,7 +218,7 @@ def _windows(facade: Facade, along: Floats, height: Floats, index: NDArray[np.ui
             ground & (height > 0.5) & (height < facade.ground_floor_m - 0.9) & ((along / np.float32(2.4)) % 1 > 0.12)
         )
         wares = facade.table[(height * 3).astype(np.int32) & 31, (along * 2.5).astype(np.int32) & 31]
-        index[front] = (wares % np.uint8(_PANE_KINDS) + np.uint8(_PANES))[front]
+        index[front] = (wares % np.uint8(_PANE_KINDS) + np.uint8(_WARES))[front]
         index[ground & (height > facade.ground_floor_m - 0.8)] = _FASCIA
     else:
         low = ground & (height > 1.0) & (height < facade.ground_floor_m - 0.6) & (beside < half_along)
@@ -238,29 +239,32 @@ def _fade(metre: Floats, period_m: float) -> Floats:
 
 
 def _palette(rng: Generator) -> NDArray[np.uint8]:
-    base, trim = material(rng), material(rng)
+    base, trim = wall_material(rng), wall_material(rng)
     leaf = tint((66, 84, 44), rng, 14)
     joint = shade(base, rng.uniform(0.6, 1.3))
     roof = tint((86, 72, 70), rng, 20)
     rows = (base, joint, shade(trim, 1.2), material(rng), material(rng), roof, leaf)
     panes = tints(_PANES_OF[int(rng.integers(len(_PANES_OF)))], rng, 16)
-    return np.concatenate([np.array(rows, np.uint8), panes])
+    return np.concatenate([np.array(rows, np.uint8), panes, tints(_WARES_OF_ALL, rng, 16)])
 
 
-# Nine panes to draw from: dark with some curtains, the mirrored sky, wares of all colours.
+# Nine panes to draw from: dark with some curtains, or the mirrored sky; and nine wares.
 _PANES_OF = tuple(
     np.array(panes, np.uint8)
     for panes in (
         (*((34, 38, 44),) * 5, (120, 132, 144), (190, 184, 160), (70, 74, 80), (52, 58, 66)),
         (*((150, 164, 178),) * 4, (196, 206, 214), (60, 66, 74), (110, 120, 132), (168, 178, 188), (92, 100, 110)),
-        (
-            *((44, 46, 50),) * 3,
-            (160, 60, 54),
-            (200, 190, 160),
-            (60, 90, 140),
-            (90, 130, 90),
-            (220, 214, 200),
-            (180, 140, 70),
-        ),
     )
+)
+_WARES_OF_ALL = np.array(
+    (
+        *((44, 46, 50),) * 3,
+        (160, 60, 54),
+        (200, 190, 160),
+        (60, 90, 140),
+        (90, 130, 90),
+        (220, 214, 200),
+        (180, 140, 70),
+    ),
+    np.uint8,
 )

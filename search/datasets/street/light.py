@@ -45,7 +45,7 @@ def weather(rng: Generator) -> Weather:
         clouds=rng.uniform(0, 0.3),
         side_light=(bright, dark) if rng.random() < 0.5 else (dark, bright),
         front_light=rng.uniform(0.6, 1.1),
-        visibility_m=rng.uniform(60, 260),
+        visibility_m=rng.uniform(90, 350),
         exposure=rng.uniform(0.75, 1.3),
     )
 
@@ -73,14 +73,14 @@ def developed(canvas: Canvas, own: Weather, rng: Generator) -> NDArray[np.uint8]
     rgb *= clear[..., None]
     rgb += (1 - clear)[..., None] * np.array(own.horizon, np.float32)
     # Uneven light: broad shade of clouds and trees, darker towards the corners, a cast of colour.
-    shade = noise_patch(rng, camera.height_px, camera.width_px, 5.0) * np.float32(rng.uniform(0.1, 0.4))
+    shade = noise_patch(rng, camera.height_px, camera.width_px, 5.0) * np.float32(rng.uniform(0.1, 0.3))
     across = np.linspace(-1, 1, camera.width_px, dtype=np.float32)
     down = np.linspace(-1, 1, camera.height_px, dtype=np.float32)[:, None]
     gain = np.float32(1.08) - shade + across * np.float32(rng.uniform(-0.15, 0.15))
     gain -= np.float32(rng.uniform(0.02, 0.12)) * (across * across + down * down)
     cast = np.clip(rng.normal(1, 0.04, 3), 0.88, 1.12) * own.exposure
     rgb *= gain[..., None] * cast.astype(np.float32)
-    rgb += _grain(rng, rgb.shape) * np.float32(rng.uniform(3, 9))
+    rgb += _grain(rng, rgb.shape) * np.float32(rng.uniform(2, 6))
     return np.clip(rgb, 0, 255, out=rgb).astype(np.uint8)
 
 

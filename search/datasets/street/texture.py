@@ -14,7 +14,10 @@ from search.datasets.street.canvas import Colour, Floats
 _BANK_SIDE = 512
 _BANK_SEED = 7  # the bank is part of the generator, like its constants: the same for every scene
 
-# Materials that buildings, fences, vehicles, signs and clothes are all made of.
+# Materials that buildings, fences, vehicles, signs and clothes are all made of; houses and walls are painted in the
+# loud ones less often.
+_MUTED = 11  # the first ones
+_LOUD_WALLS = 0.2
 _MATERIALS: tuple[Colour, ...] = (
     (142, 78, 62),  # brick
     (168, 104, 80),
@@ -41,6 +44,13 @@ _MATERIALS: tuple[Colour, ...] = (
 def material(rng: Generator) -> Colour:
     """A colour of the street, a little different every time."""
     return tint(_MATERIALS[int(rng.integers(len(_MATERIALS)))], rng, 14)
+
+
+def wall_material(rng: Generator) -> Colour:
+    """A colour of houses and walls."""
+    if rng.random() < _LOUD_WALLS:
+        return material(rng)
+    return tint(_MATERIALS[int(rng.integers(_MUTED))], rng, 14)
 
 
 def tint(colour: Colour, rng: Generator, spread: float) -> Colour:

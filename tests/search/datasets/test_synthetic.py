@@ -83,7 +83,7 @@ def test_colour_alone_does_not_tell_the_class(split: Split) -> None:
     guess = table.argmax(1)[key[1::2] // 256]
     right = guess == split.labels[1::2]
     per_class = torch.stack([right[split.labels[1::2] == k].float().mean() for k in range(11)])
-    assert per_class.mean() < 0.4
+    assert per_class.mean() < 0.3
 
 
 def test_depth_has_one_scale() -> None:
