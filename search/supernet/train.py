@@ -183,10 +183,11 @@ class Trainer:
         """Sum the gradients of every network of the step into `.grad`; returns their losses by kind.
 
         The networks are small and run side by side, one thread each: their many short operators leave the cores
-        idle when each is spread over all of them. The sum has a fixed order, so that threads change nothing.
+        idle when each is spread over all of them, and far worse where another program wants the same cores. The sum
+        has a fixed order, so that threads change nothing.
         """
         largest, *students = self._networks(scale)
-        heads = self.network.forward_eighth(images, largest)
+        heads = self._threads.submit(self.network.forward_eighth, images, largest).result()
         teacher = heads[0].detach()
         jobs = [lambda: self._gradient(segmentation_loss(heads, labels, self._weights))]
         jobs += [partial(self._student_gradient, images, labels, teacher, student) for student in students]

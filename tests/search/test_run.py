@@ -1,0 +1,168 @@
+"""A whole search: killed anywhere and resumed it ends with the same files; what a person gets wrong is one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+
+import search.datasets
+import search.run
+from mosegnet.common.errors import UserError
+from profiler import lut as tables
+from search.archive import Archive
+from search.cli import cli
+from search.datasets import Dataset
+from search.evolution.pareto import non_dominated
+from search.loop import Search
+
+
+def prepare(patch: pytest.MonkeyPatch, dataset: Dataset) -> None:
+    """Every data set is the one of boxes, and the inner search is short."""
+    patch.setattr(search.datasets, "load", lambda spec: dataset)
+    patch.setattr(search.run, "Search", partial(Search, inner_generations=10))
+
+
+@pytest.fixture
+def boxes(monkeypatch, micro_dataset) -> None:
+    """As `prepare`, for one test."""
+    prepare(monkeypatch, micro_dataset)
+
+
+def arguments(table: Path, supernet: Path, out: Path, *more: str) -> list[str]:
+    budget = ["--initial", "8", "--generations", "2", "--infill", "4", "--surrogate", "ridge"]
+    return [
+        "run",
+        "--lut",
+        str(table),
+        "--supernet",
+        str(supernet),
+        "--data",
+        "boxes",
+        "--out",
+        str(out),
+        *budget,
+        *more,
+    ]
+
+
+def run(*args: str) -> None:
+    """The command in this process, errors as exceptions."""
+    result = CliRunner().invoke(cli, args, catch_exceptions=True)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, micro_table, micro_supernet, micro_dataset) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch, micro_dataset)
+        run(*arguments(micro_table, micro_supernet, folder))
+    return folder
+
+
+def test_a_run_leaves_what_the_readme_says(unbroken: Path) -> None:
+    pareto = json.loads((unbroken / "pareto.json").read_text())
+    table = tables.load(unbroken / "lut.json")
+    archive = Archive(unbroken / "archive.jsonl", table.space)
+    assert len(archive) == 8 + 2 * 4
+    miou = [network.miou for network in archive.networks]
+    front = non_dominated(miou, [network.latency_ms for network in archive.networks])
+    assert [row["encoding"] for row in pareto["networks"]] == [list(archive.networks[k].encoding) for k in front]
+    for row in pareto["networks"]:
+        assert row["latency_ms"] == pytest.approx(table.predict(row["encoding"])[0], abs=1e-6)
+        assert sum(ms for _, ms in row["breakdown"]) == pytest.approx(row["latency_ms"], abs=1e-4)
+        assert row["measured_ms"] is None
+        assert row["flops"] > 0
+        assert row["params"] > 0
+        session = onnxruntime.InferenceSession(unbroken / row["model"], providers=["CPUExecutionProvider"])
+        assert session.get_inputs()[0].shape == [1, 3, *row["input_hw"]]
+    generations = [json.loads(line) for line in (unbroken / "generations.jsonl").read_text().splitlines()]
+    assert [line["evaluated"] for line in generations] == [8, 12, 16]
+    volumes = [line["hypervolume"] for line in generations]
+    assert volumes == sorted(volumes)
+    assert volumes[0] > 0
+    assert "<html" in (unbroken / "report.html").read_text()
+
+
+@pytest.mark.parametrize("lines", [0, 3, 8, 11, 16])
+def test_resumed_from_any_line_equals_unbroken(
+    boxes: None, tmp_path: Path, unbroken: Path, micro_table: Path, micro_supernet: Path, lines: int
+) -> None:
+    """A kill leaves the journal with some whole lines and perhaps a torn one."""
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in ("config.toml", "lut.json"):
+        (folder / name).write_bytes((unbroken / name).read_bytes())
+    kept = (unbroken / "archive.jsonl").read_bytes().splitlines(keepends=True)
+    torn = kept[lines][: len(kept[lines]) // 2] if lines < len(kept) else b""
+    (folder / "archive.jsonl").write_bytes(b"".join(kept[:lines]) + torn)
+    run(*arguments(micro_table, micro_supernet, folder, "--resume"))
+    assert (folder / "archive.jsonl").read_bytes() == (unbroken / "archive.jsonl").read_bytes()
+    assert (folder / "pareto.json").read_bytes() == (unbroken / "pareto.json").read_bytes()
+
+
+def test_killed_for_real_three_times(tmp_path: Path, unbroken: Path, micro_table: Path, micro_supernet: Path) -> None:
+    """SIGKILL to the process as soon as it has evaluated a few networks more."""
+    here = Path(__file__).parent
+    code = (
+        "import pytest, conftest, search.cli, test_run\n"
+        "test_run.prepare(pytest.MonkeyPatch(), conftest.micro_dataset.__wrapped__())\n"
+        "search.cli.main()\n"
+    )
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", code, *arguments(micro_table, micro_supernet, folder, "--resume")]
+    environment = os.environ | {"PYTHONPATH": str(here)}
+    archive = folder / "archive.jsonl"
+    for wanted in (3, 7, 11):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and (not archive.exists() or archive.read_bytes().count(b"\n") < wanted):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        _, said = process.communicate()
+        assert process.returncode == -signal.SIGKILL, said.decode()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "pareto.json").read_bytes() == (unbroken / "pareto.json").read_bytes()
+    assert "Pareto-optimal networks" in done.stdout
+
+
+def test_what_a_person_gets_wrong(
+    boxes: None, tmp_path: Path, unbroken: Path, micro_table: Path, micro_supernet: Path
+) -> None:
+    def refused(said: str, *args: str) -> None:
+        with pytest.raises(UserError, match=said):
+            run(*args)
+
+    table, supernet, out = micro_table, micro_supernet, tmp_path / "out"
+    refused("holds a run: --resume", *arguments(table, supernet, unbroken))
+    refused("another configuration", *arguments(table, supernet, unbroken, "--resume", "--seed", "1"))
+    refused("unknown surrogate 'oracle'", *arguments(table, supernet, out, "--surrogate", "oracle"))
+    refused("does not exist", *arguments(table, tmp_path / "none", out))
+    refused("does not exist", *arguments(tmp_path / "none.json", supernet, out))
+    refused("holds no run", "report", str(out))
+    assert not out.exists()
+
+
+def test_the_report_can_be_made_again(unbroken: Path) -> None:
+    before = (unbroken / "report.html").read_bytes()
+    (unbroken / "report.html").unlink()
+    run("report", str(unbroken))
+    assert (unbroken / "report.html").read_bytes() == before
+
+
+def test_an_unfinished_run_has_no_report(tmp_path: Path, unbroken: Path) -> None:
+    (tmp_path / "config.toml").write_bytes((unbroken / "config.toml").read_bytes())
+    with pytest.raises(UserError, match="has not ended"):
+        run("report", str(tmp_path))
