@@ -216,7 +216,7 @@ def _predict(lut: tables.Lut, numbered: list[tuple[int, list[Any]]]) -> Iterator
 
 
 def _print_validation(found: Validation) -> None:
-    grid = Grid("held-out networks", "tau", "tau in scale", "r", "MAPE %", "bias %", "±5 % %", "±10 % %")
+    grid = Grid("held-out networks", "tau", "tau in scale", "r", "MAPE %", "bias %", "within ±5 %", "within ±10 %")
     for name, one in (("table", found), ("FLOPs", found.flops), ("FLOPs + params", found.flops_params)):
         within = "–" if one.kendall_tau_within_scale is None else f"{one.kendall_tau_within_scale:.3f}"
         grid.add_row(

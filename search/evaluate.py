@@ -59,7 +59,7 @@ class Evaluator:
                 logits = network.forward_eighth(batch)[0]
                 # Straight to label resolution: the network's own x8 and a resize to the labels would blur twice.
                 logits = F.interpolate(logits, size=truth.shape[1:], mode="bilinear", align_corners=False)
-                found.append(metrics.confusion_matrices(truth, logits.argmax(dim=1), self._supernet.space.classes))
+                found.append(metrics.confusion_matrices(truth, _likeliest(logits), self._supernet.space.classes))
         return torch.cat(found).cpu()
 
     def miou(self, encoding: ArrayLike, split: str = "search") -> float:
@@ -80,3 +80,16 @@ class Evaluator:
             self._inputs[key] = resized(self._split(split).images, architecture.input_hw)
         for batch in self._inputs[key].split(BATCH):
             yield normalised(batch.to(self._device), self._dataset.mean, self._dataset.std)
+
+
+def _likeliest(logits: Tensor) -> Tensor:
+    """The class of the greatest logit, the first of equals: (B, classes, H, W) → (B, H, W) uint8.
+
+    One pass a class over contiguous planes; `argmax` over the strided axis takes ten times as long on a CPU.
+    """
+    best = logits[:, 0].clone()
+    index = torch.zeros(best.shape, dtype=torch.uint8, device=logits.device)
+    for k in range(1, logits.shape[1]):
+        index.masked_fill_(logits[:, k] > best, k)
+        torch.maximum(best, logits[:, k], out=best)
+    return index

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from mosegnet.common.errors import UserError
@@ -55,21 +56,22 @@ def report_data(folder: Path, supernet: Supernet | None = None) -> ReportData:
 def front_table(folder: Path) -> Table:
     """The Pareto networks as a table for the terminal."""
     rows = _finished(folder)
-    table = Table(title=f"{folder}: {len(rows)} Pareto-optimal networks")
-    for column in ("network", "input", "mIoU", "predicted ms", "re-measured ms", "G multiply-adds", "M params", "why"):
-        table.add_column(column, justify="left" if column in ("network", "why") else "right")
+    table = Table(title=f"{folder}: {len(rows)} Pareto-optimal networks", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("network", "input", "mIoU", "table ms", "re-measured ms", "GFLOPs*", "M params", "why"):
+        table.add_column(column, justify="left" if column in ("network", "why") else "right", no_wrap=True)
     for row in rows:
         measured = row["measured_ms"]
         table.add_row(
             row["id"],
             "x".join(map(str, row["input_hw"])),
             f"{row['miou']:.3f}",
-            f"{row['latency_ms']:.2f} ± {row['ci95_ms']:.2f}",
-            "–" if measured is None else f"{measured:.2f} ± {row['measured_ci95_ms']:.2f}",
+            f"{row['latency_ms']:.2f} ±{row['ci95_ms']:.2f}",
+            "–" if measured is None else f"{measured:.2f} ±{row['measured_ci95_ms']:.2f}",
             f"{row['flops'] / 1e9:.3f}",
             f"{row['params'] / 1e6:.2f}",
             ", ".join(row["chosen"]),
         )
+    table.caption = "* multiply-adds; ± is half of a 95 % interval"
     return table
 
 

@@ -1,0 +1,74 @@
+"""Algorithm 4: the exact Kolmogorov-Smirnov choice against brute force, and what may never be chosen."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kstest
+
+from mosegnet.digits import DigitSpace
+from search.evolution.initialisation import everything, key
+from search.evolution.nsga2 import Candidates
+from search.evolution.prescreening import hierarchical, uniform_subset
+
+
+def _statistic(values: np.ndarray, subset: tuple[int, ...]) -> float:
+    span = np.ptp(values) or 1.0
+    return float(kstest((values[list(subset)] - values.min()) / span, "uniform").statistic)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 40).map(float), min_size=1, max_size=9), st.data())
+def test_no_subset_is_nearer_to_uniform(latencies: list[float], data: st.DataObject) -> None:
+    values = np.array(latencies)
+    k = data.draw(st.integers(1, len(values)))
+    chosen = uniform_subset(values, k)
+    assert len(set(chosen.tolist())) == k
+    best = min(_statistic(values, subset) for subset in itertools.combinations(range(len(values)), k))
+    assert _statistic(values, tuple(chosen)) == pytest.approx(best, abs=1e-9)
+
+
+def test_ties_of_the_statistic_are_spread_evenly() -> None:
+    # One lonely value decides the statistic; the others are still the nearest to their quantiles.
+    assert uniform_subset(np.arange(9.0), 3).tolist() == [1, 4, 7]
+    assert uniform_subset([], 0).tolist() == []
+    with pytest.raises(ValueError):
+        uniform_subset([1.0], 2)
+
+
+@pytest.fixture
+def space() -> DigitSpace:
+    return DigitSpace([3, 3, 3])
+
+
+def _candidates(space: DigitSpace, rows: int) -> Candidates:
+    X = everything(space)[:rows]
+    latency = X.sum(axis=1) + 1.0
+    return Candidates(X, 0.1 * X.sum(axis=1) - 0.05 * X[:, 0], latency)
+
+
+def test_front_first_then_the_most_accurate(space: DigitSpace) -> None:
+    found = _candidates(space, 27)
+    chosen = hierarchical(space, found, 10, set(), np.random.default_rng(0))
+    front = {key(x) for x in chosen[:5]}  # digit 0 only costs: the front is 0 b c, one of each sum
+    assert {int(x[0]) for x in chosen[:5]} == {0}
+    assert len({int(x.sum()) for x in chosen[:5]}) == 5
+    rest = [row for row, x in enumerate(found.encodings) if key(x) not in front]
+    best = sorted((found.miou[row] for row in rest), reverse=True)[:5]
+    picked = [found.miou[row] for x in chosen[5:] for row in range(27) if key(found.encodings[row]) == key(x)]
+    assert picked == pytest.approx(best)
+
+
+@pytest.mark.parametrize(("rows", "k", "seen_rows"), [(27, 4, 0), (27, 4, 20), (5, 8, 3), (0, 6, 6), (9, 30, 4)])
+def test_never_a_known_network_nor_one_twice(space: DigitSpace, rows: int, k: int, seen_rows: int) -> None:
+    seen = {key(x) for x in everything(space)[:seen_rows]}
+    found = _candidates(space, rows)
+    doubled = Candidates(np.concatenate([found.encodings] * 2), np.tile(found.miou, 2), np.tile(found.latency_ms, 2))
+    chosen = hierarchical(space, doubled, k, seen, np.random.default_rng(1))
+    names = [key(x) for x in chosen]
+    assert len(set(names)) == len(names) == min(k, 27 - seen_rows)
+    assert seen.isdisjoint(names)
