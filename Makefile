@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/profiler build-lut --device cpu --space tiny --out $(DEMO)/lut.json --resume
-	$(BIN)/search train-supernet --space tiny --data synthetic --minutes 4.5 --out $(DEMO)/supernet.safetensors --resume
+	$(BIN)/search train-supernet --space tiny --data synthetic --minutes 4 --out $(DEMO)/supernet.safetensors --resume
 	$(BIN)/search landscape --supernet $(DEMO)/supernet.safetensors --data synthetic -n 40 --out $(DEMO)/landscape.json
 	$(BIN)/search run --lut $(DEMO)/lut.json --supernet $(DEMO)/supernet.safetensors --data synthetic \
 	  --device cpu --initial 40 --generations 5 --infill 8 --out $(DEMO) --resume

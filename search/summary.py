@@ -56,9 +56,14 @@ def report_data(folder: Path, supernet: Supernet | None = None) -> ReportData:
 def front_table(folder: Path) -> Table:
     """The Pareto networks as a table for the terminal."""
     rows = _finished(folder)
-    table = Table(title=f"{folder}: {len(rows)} Pareto-optimal networks", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("network", "input", "mIoU", "table ms", "re-measured ms", "GFLOPs*", "M params", "why"):
-        table.add_column(column, justify="left" if column in ("network", "why") else "right", no_wrap=True)
+    table = Table(
+        title=f"{folder}: {len(rows)} Pareto-optimal networks",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column in ("id", "input", "mIoU", "predicted ms", "measured ms", "GMAC", "params", "why"):
+        table.add_column(column, justify="left" if column in ("id", "why") else "right", no_wrap=True)
     for row in rows:
         measured = row["measured_ms"]
         table.add_row(
@@ -68,10 +73,10 @@ def front_table(folder: Path) -> Table:
             f"{row['latency_ms']:.2f} ±{row['ci95_ms']:.2f}",
             "–" if measured is None else f"{measured:.2f} ±{row['measured_ci95_ms']:.2f}",
             f"{row['flops'] / 1e9:.3f}",
-            f"{row['params'] / 1e6:.2f}",
+            f"{row['params'] / 1e6:.2f}M",
             ", ".join(row["chosen"]),
         )
-    table.caption = "* multiply-adds; ± is half of a 95 % interval"
+    table.caption = "± is half of a 95 % interval; GMAC: thousand million multiply-adds"
     return table
 
 

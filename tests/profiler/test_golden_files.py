@@ -1,0 +1,21 @@
+"""Files of earlier versions still load and still mean the same: never edit an asset, add one for each new version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from profiler import lut
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+def test_table_of_version_1() -> None:
+    table = lut.load(ASSETS / "lut_v1.json")
+    sampled = [2, 1, 1, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 1, 2, 2, 1, 1, 1, 2, 0, 2, 2, 0, 1, 2, 1, 0, 0]
+    X = np.array([table.space.smallest(), table.space.largest(), sampled])
+    assert table.predict(X) == pytest.approx([0.16773232, 1.03561216, 0.53966176], abs=1e-8)
+    assert table.space.fingerprint == "762e6181532d629b56a096c3b8ae2f3a636d8e21ad2d900ef7164565422ca2fd"
+    assert table.device.simulated is False
