@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mosegnet.digits import FloatArray, IntArray
+from mosegnet.digits import IntArray
 from mosegnet.graph import operators
 from mosegnet.space import Space
 from mosegnet.unit import Unit
@@ -45,10 +45,3 @@ def _unit_cost(unit: Unit) -> tuple[int, int, int]:
     ops = operators(unit)
     written = sum(int(np.prod(op.shape)) for op in ops)
     return sum(op.macs for op in ops), sum(op.params for op in ops), FLOAT_BYTES * written
-
-
-def linear_design(space: Space, X: ArrayLike) -> NDArray[np.float64]:
-    """[1, flops, params] of each network, shape (n, 3): the columns of the baselines that a table must beat."""
-    cost = costs(space, X)
-    design: FloatArray = np.column_stack([np.ones(len(cost.flops)), cost.flops, cost.params]).astype(np.float64)
-    return design
