@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mosegnet.digits import DigitSpace
+from search.surrogates.threads import one_thread
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -41,7 +42,8 @@ class Surrogate(ABC):
         self._mean = float(y.mean())
         self._deviation = 0.0 if np.ptp(y) <= 1e-12 * max(1.0, abs(self._mean)) else float(y.std())
         if self._deviation:
-            self._fit(X, (y - self._mean) / self._deviation)
+            with one_thread():  # these sums are so small that sharing them out takes longer, up to twenty times
+                self._fit(X, (y - self._mean) / self._deviation)
         self._fitted = True
         return self
 

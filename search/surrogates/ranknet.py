@@ -30,8 +30,9 @@ class Schedule:
     weight_decay: float
 
 
-PRETRAINING = Schedule(steps=150, batch=128, learning_rate=3e-3, weight_decay=1e-4)
-TUNING = Schedule(steps=150, batch=128, learning_rate=1e-3, weight_decay=1e-4)
+# Twice the steps on batches twice the size rank no better on the tables that we measured, and take twice as long.
+PRETRAINING = Schedule(steps=100, batch=64, learning_rate=3e-3, weight_decay=3e-4)
+TUNING = Schedule(steps=100, batch=64, learning_rate=2e-3, weight_decay=3e-4)
 
 
 def ranking_loss(scores: Tensor, order: Tensor, margin: float = MARGIN) -> Tensor:
