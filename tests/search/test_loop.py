@@ -60,6 +60,18 @@ def test_an_archive_told_to_a_new_search_goes_on_as_the_unbroken_one(told: int) 
     assert resumed.history == unbroken.history
 
 
+@pytest.mark.parametrize("surrogate", ["ridge", "ranknet"])
+def test_a_search_killed_after_every_evaluation_ends_as_the_unbroken_one(surrogate: str) -> None:
+    unbroken = finish(search(surrogate=surrogate), 28)
+    X, miou = np.zeros((0, 10), dtype=np.int64), np.zeros(0)
+    for _ in range(28):
+        own = search(surrogate=surrogate)  # a new process knows the archive and nothing else
+        own.tell(X, miou)
+        x = own.ask(1)
+        X, miou = np.concatenate([X, x]), np.concatenate([miou, accuracy(x)])
+    np.testing.assert_array_equal(X, unbroken.encodings[:28])
+
+
 def test_another_seed_is_another_search() -> None:
     assert not np.array_equal(finish(search(0), 30).encodings, finish(search(1), 30).encodings)
 
