@@ -19,12 +19,11 @@ from profiler.lut import Lut
 from search.archive import Archive
 from search.report import ReportData
 from search.results import network_rows
-from search.supernet import Supernet
 
 _PACKAGES = ("mosegnas-hil", "torch", "onnxruntime", "pymoo", "numpy")
 
 
-def report_data(folder: Path, supernet: Supernet | None = None) -> ReportData:
+def report_data(folder: Path) -> ReportData:
     """Everything that the report of a finished run shows.
 
     Raises:
