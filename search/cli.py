@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from mosegnet.common.console import run_command
@@ -28,9 +26,6 @@ for command in (space, sample, train_supernet, evaluate, landscape, run, report,
 
 def main() -> None:
     """Entry point of the console script."""
-    # Before torch is loaded: its threads shall sleep while they wait. Spinning, they take ten times as long as soon as
-    # another program wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     run_command(cli)
 
 

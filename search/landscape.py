@@ -6,7 +6,7 @@ Two halves of the images that rank networks alike show that the differences are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ def describe(space: Space, X: IntArray, confusions: list[Tensor]) -> Landscape:
 
 
 def survey(
-    space: Space, confusions_of: Callable[[IntArray], Tensor], networks: int, seed: int
+    space: Space, confusions_of_all: Callable[[IntArray], Iterable[Tensor]], networks: int, seed: int
 ) -> tuple[dict[str, Any], IntArray]:
     """Score `networks` random networks over all scales and as many within the middle scale.
 
@@ -71,8 +71,8 @@ def survey(
     across, within = space.sample(networks, rng), space.sample(networks, rng)
     middle = len(space.scales) // 2
     within[:, SCALE] = middle
-    report = asdict(describe(space, across, [confusions_of(x) for x in across]))
-    report["within_scale"] = asdict(describe(space, within, [confusions_of(x) for x in within]))
+    report = asdict(describe(space, across, list(confusions_of_all(across))))
+    report["within_scale"] = asdict(describe(space, within, list(confusions_of_all(within))))
     report["within_scale"]["scale"] = list(space.scales[middle])
     report["seed"] = seed
     return report, np.concatenate([across, within])

@@ -17,6 +17,7 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from profiler.lut import Lut
+from search import metrics
 from search.archive import Archive
 from search.evaluate import Evaluator
 from search.loop import Search
@@ -102,8 +103,8 @@ def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator
             if not len(asked):
                 note("the space is used up: every network of it was evaluated")
                 break
-            for x in asked:
-                latency_ms, miou = float(lut.predict(x)[0]), evaluator.miou(x)
+            for x, confusions in zip(asked, evaluator.confusions_of_all(asked), strict=True):
+                latency_ms, miou = float(lut.predict(x)[0]), float(metrics.miou(confusions.sum(0)))
                 network = archive.append(x, miou, latency_ms, search.generation)
                 search.tell(x[None], [network.miou])
                 bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")

@@ -17,6 +17,8 @@ from mosegnet.space import Space
 from search.commands.encodings import SPACE_HELP, parse_encoding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from mosegnet.digits import IntArray
@@ -142,12 +144,12 @@ def landscape(supernet: Path, data: str, networks: int, seed: int, out: Path | N
     evaluator = Evaluator(trained, load_data(data))
     with progress_bar("scoring random networks", 2 * networks) as bar:
 
-        def confusions_of(x: IntArray) -> Tensor:
-            found = evaluator.confusions(x)
-            bar.advance()
-            return found
+        def confusions_of_all(X: IntArray) -> Iterator[Tensor]:
+            for found in evaluator.confusions_of_all(X):
+                bar.advance()
+                yield found
 
-        report, _ = survey(trained.space, confusions_of, networks, seed)
+        report, _ = survey(trained.space, confusions_of_all, networks, seed)
     if out:
         write_json(out, report)
     for title, part in (("across input scales", report), ("within the middle scale", report["within_scale"])):

@@ -50,6 +50,19 @@ def test_scores_repeat_and_leave_the_supernet_alone(supernet: Supernet, micro_da
     assert len(set(first)) == 3
 
 
+def test_many_networks_side_by_side_score_as_alone_and_in_order(supernet: Supernet, micro_dataset) -> None:
+    evaluator = Evaluator(supernet, micro_dataset)
+    X = supernet.space.sample(5, np.random.default_rng(1))
+    threads = torch.get_num_threads()
+    together = list(evaluator.confusions_of_all(X))
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    try:
+        assert all(torch.equal(found, evaluator.confusions(x)) for x, found in zip(X, together, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_confusions_are_counted_at_label_resolution(supernet: Supernet, micro_dataset) -> None:
     found = Evaluator(supernet, micro_dataset).confusions(supernet.space.smallest(), "test")
     labels = micro_dataset.split("test").labels
@@ -115,7 +128,7 @@ def test_a_landscape_of_pure_signal_and_one_of_pure_noise(micro_space) -> None:
 
 def test_survey_holds_the_scale_within(supernet: Supernet, micro_dataset) -> None:
     evaluator = Evaluator(supernet, micro_dataset)
-    report, X = survey(supernet.space, evaluator.confusions, networks=5, seed=3)
+    report, X = survey(supernet.space, evaluator.confusions_of_all, networks=5, seed=3)
     assert report["networks"] == report["within_scale"]["networks"] == 5
     assert (X[5:, 0] == 1).all()
     assert report["within_scale"]["scale"] == [64, 96]
