@@ -96,24 +96,34 @@ class Agent(object):
             "cores_total": os.cpu_count(),
             "runtime": runtime.describe(),
             "clock": self._clock,
-            "clocks": list(CLOCKS),
+            "node_profiler": hasattr(runtime, "profile"),
         }
 
     def _load(self, request):
+        began_s = time.perf_counter()
         try:
-            if "path" in request:
-                with open(request["path"], "rb") as file:
-                    data = file.read()
-            else:
-                data = base64.b64decode(request["bytes"], validate=True)
+            model = self._runtime.load(_data(request))
         except (OSError, ValueError) as error:
             return Fault.of(error, "load")
-        model = self._runtime.load(data)
         if isinstance(model, Fault):
             return model
         self._next += 1
         self._models[self._next] = model
-        return {"model": self._next}
+        return {"model": self._next, "spent_s": round(time.perf_counter() - began_s, 5)}
+
+    def _profile(self, request):
+        if not hasattr(self._runtime, "profile"):
+            return Fault("profile", "this runtime cannot time single nodes")
+        began_s = time.perf_counter()
+        try:
+            data = _data(request)
+        except (OSError, ValueError) as error:
+            return Fault.of(error, "load")
+        try:
+            found = self._runtime.profile(data, int(request["warm_up"]), int(request["runs"]), self._alive)
+        except Exception as error:
+            return Fault.of(error, "run")
+        return found if isinstance(found, Fault) else dict(found, spent_s=round(time.perf_counter() - began_s, 5))
 
     def _measure(self, request):
         model = self._model(request)
@@ -156,6 +166,7 @@ class Agent(object):
         "hello": _hello,
         "load": _load,
         "measure": _measure,
+        "profile": _profile,
         "infer": _infer,
         "unload": _unload,
         "telemetry": _telemetry,
@@ -173,6 +184,14 @@ class Agent(object):
     def _send(self, answer):
         self._say(answer)
         self._said_s = time.perf_counter()
+
+
+def _data(request):
+    """The model's bytes: of the file at `path`, or those sent along."""
+    if "path" in request:
+        with open(request["path"], "rb") as file:
+            return file.read()
+    return base64.b64decode(request["bytes"], validate=True)
 
 
 def main():

@@ -85,9 +85,22 @@ class RuntimeConformance(object):
         count = len(result["samples_ms"][runtime.clock])
         assert 5 <= count <= 8
         assert len(calls) >= count
-        assert all(len(result["samples_ms"][clock]) == count for clock in CLOCKS)
+        assert set(result["samples_ms"]) <= set(CLOCKS)
+        assert "wall" in result["samples_ms"]
+        assert all(len(samples) == count for samples in result["samples_ms"].values())
         assert min(result["samples_ms"][runtime.clock]) > 0
         model.close()
+
+    def test_profiles_its_nodes_where_it_can(self):
+        runtime = self.make_runtime()
+        if not hasattr(runtime, "profile"):
+            return
+        found = runtime.profile(self.make_model()[0], 1, 3, lambda: None)
+        assert not isinstance(found, Fault), found
+        assert found["nodes"]
+        assert all(len(node["ms"]) == 3 and min(node["ms"]) >= 0 and node["name"] for node in found["nodes"])
+        assert len(found["total_ms"]) == 3
+        assert isinstance(runtime.profile(b"not a model at all", 1, 3, lambda: None), Fault)
 
     def test_unfit_options_are_a_fault(self):
         for fault in self.make_unfit():

@@ -6,7 +6,8 @@ import time
 from device_agents.faults import Fault
 from device_agents.statistics import ci95, median, trimmed_mean
 
-CLOCKS = ("thread_cpu", "wall")  # thread_cpu: what the calling thread used; right for one thread, blind to others
+# thread_cpu: what the calling thread used, right for one thread, blind to others; device: what the model's `run` says
+CLOCKS = ("thread_cpu", "wall", "device")
 _CLOCK_SHARE = 0.005  # reading the clocks may cost this share of a sample at most
 _WARM_UP_MS = 5.0  # a warm-up window holds this much work, or one run where a run is longer
 _WARM_UP_RUNS = 8  # in a window at most
@@ -39,23 +40,24 @@ class Rule(object):
 def measure(model, rule, clock, alive):
     """Time one model until it is known well enough.
 
-    model: has `run()`. rule: a Rule. clock: the one of CLOCKS that decides; all of them are recorded. alive: called
-    after every run, so that whoever waits sees progress.
+    model: has `run()`. rule: a Rule. clock: the one of CLOCKS that decides; all that there are get recorded. alive:
+    called after every sample, so that whoever waits sees progress.
     Returns JSON data: `samples_ms` by clock in the order they were taken, milliseconds a run; `loops` runs a sample;
-    `warm_up_runs`; `warm`, whether two windows agreed; `converged`. Or a Fault.
+    `warm_up_runs`; `warm`, whether two windows agreed; `converged`; `spent_s`, warm-up included. Or a Fault.
     """
+    began_s = time.perf_counter()
     timer = _Timer(model, clock, alive)
     collecting = gc.isenabled()
     gc.disable()
     try:
         warm = timer.warm_up()
-        samples: dict = {name: [] for name in CLOCKS}
+        samples: dict = {clock: []}
         started = time.perf_counter()
         while not rule.satisfied(samples[clock]):
             if rule.exhausted(samples[clock], time.perf_counter() - started):
                 break
             for name, ms in timer.sample().items():
-                samples[name].append(round(ms, 5))
+                samples.setdefault(name, []).append(round(ms, 5))
     except _ClockError as error:
         return Fault("clock", error)
     except Exception as error:
@@ -69,6 +71,7 @@ def measure(model, rule, clock, alive):
         "warm_up_runs": timer.warm_up_runs,
         "warm": warm,
         "converged": rule.satisfied(samples[clock]),
+        "spent_s": round(time.perf_counter() - began_s, 5),
     }
 
 
@@ -86,10 +89,11 @@ class _Timer(object):
         """Milliseconds a run on every clock, over `loops` runs."""
         run, loops = self._model.run, range(self.loops)
         wall, cpu = time.perf_counter(), thread_cpu_s()
-        for _ in loops:
-            run()
+        device_ms = [run() for _ in loops]
         spent_s = {"thread_cpu": thread_cpu_s() - cpu, "wall": time.perf_counter() - wall}
         self._alive()
+        if device_ms[0] is not None:
+            spent_s["device"] = 1e-3 * sum(device_ms)
         if spent_s[self._clock] <= 0:
             raise _ClockError("{} advanced by {} s during a run".format(self._clock, spent_s[self._clock]))
         return {name: 1e3 * seconds / self.loops for name, seconds in spent_s.items()}
@@ -133,5 +137,5 @@ def clock_cost_ms(clock):
     for _ in range(101):
         wall, cpu = time.perf_counter(), thread_cpu_s()
         cpu, wall = thread_cpu_s() - cpu, time.perf_counter() - wall
-        costs_s.append(wall if clock == "wall" else cpu)
+        costs_s.append(cpu if clock == "thread_cpu" else wall)
     return 1e3 * median(costs_s)

@@ -216,9 +216,6 @@ def _method_record(header: Record, plan: Plan, records: list[Record], restarts: 
     drift = Drift(records, clock)
     measured = [record for record in records if record["what"] == "measured"]
     roles = [job.role for job in plan.jobs]
-    device_ms = sum(
-        sum(record["samples_ms"]["wall"]) * record["loops"] for record in records if record["what"] != "build"
-    )
     return MethodRecord(
         name=METHOD,
         plan={role: roles.count(role) for role in dict.fromkeys(roles)},
@@ -233,7 +230,7 @@ def _method_record(header: Record, plan: Plan, records: list[Record], restarts: 
         reference_ms=round(drift.reference_ms, 6),
         drift_percent=round(100 * drift.most, 2),
         visits=len(measured),
-        device_time_s=round(device_ms / 1e3, 3),
+        device_time_s=round(sum(record.get("spent_s", 0.0) for record in records), 3),
         restarts=restarts,
         started=header["started"],
         finished=_now(),

@@ -20,7 +20,6 @@ from typing import Any
 
 from device_agents.agent import PROTOCOL
 from device_agents.faults import Fault
-from device_agents.timing import CLOCKS
 from mosegnet.common.console import warn
 from mosegnet.common.errors import DeviceError
 from profiler.devices import Device
@@ -44,13 +43,29 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What the agent measured of one model: milliseconds a run in the order taken, on both clocks."""
+    """What the agent measured of one model: milliseconds a run in the order taken, on each of its clocks.
+
+    `spent_s` is how long the device was busy with it: loading, warm-up and samples.
+    """
 
     samples_ms: dict[str, list[float]]
     loops: int
     warm_up_runs: int
     warm: bool
     converged: bool
+    spent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A network timed by node, by the runtime's own profiler: see `device_agents.profiling`.
+
+    `nodes` are (name, operator, milliseconds of each run) in the order they run.
+    """
+
+    nodes: tuple[tuple[str, str, tuple[float, ...]], ...]
+    total_ms: tuple[float, ...]
+    spent_s: float
 
 
 class LinkLost(Exception):
@@ -88,6 +103,16 @@ class Link:
         """Load a model, measure and unload it; `name` is for messages. A Fault is the device's own refusal."""
         return self._persist(f"measuring {name}", lambda process: self._time(process, model, rule))
 
+    def profile(self, model: bytes, warm_up: int, runs: int, name: str) -> Profile | Fault:
+        """Time a model node by node. A Fault is the device's own refusal."""
+        request = {"bytes": _text(model), "warm_up": warm_up, "runs": runs}
+
+        def action(process: _Process) -> Profile | Fault:
+            answer = process.ask("profile", request, self._silence_s)
+            return answer if isinstance(answer, Fault) else _profile(answer)
+
+        return self._persist(f"profiling {name}", action)
+
     def telemetry(self) -> dict[str, Any]:
         """What the device's system can say of itself now."""
         readings = self._persist("reading telemetry", lambda process: process.ask("telemetry", {}, self._silence_s))
@@ -106,7 +131,7 @@ class Link:
             return loaded
         answer = process.ask("measure", {"model": loaded["model"], "rule": asdict(rule)}, self._silence_s)
         process.ask("unload", {"model": loaded["model"]}, self._silence_s)
-        return answer if isinstance(answer, Fault) else _timing(answer)
+        return answer if isinstance(answer, Fault) else _timing(answer, loaded.get("spent_s", 0.0))
 
     def _persist(self, doing: str, action: Any) -> Any:
         """Carry out `action`, on a new process of the agent after each failure."""
@@ -157,17 +182,35 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _timing(answer: dict[str, Any]) -> Timing:
+def _timing(answer: dict[str, Any], load_s: float) -> Timing:
     """The answer checked: it comes from outside."""
     try:
-        samples = {clock: [float(ms) for ms in answer["samples_ms"][clock]] for clock in CLOCKS}
-        if not all(samples.values()):
+        samples = {str(clock): [float(ms) for ms in values] for clock, values in answer["samples_ms"].items()}
+        if "wall" not in samples or not all(samples.values()):
             raise ValueError("no samples")
         return Timing(
-            samples, int(answer["loops"]), int(answer["warm_up_runs"]), bool(answer["warm"]), bool(answer["converged"])
+            samples,
+            int(answer["loops"]),
+            int(answer["warm_up_runs"]),
+            bool(answer["warm"]),
+            bool(answer["converged"]),
+            round(float(load_s) + float(answer["spent_s"]), 5),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LinkLost(f"the agent's measurement makes no sense: {error!r}") from None
+
+
+def _profile(answer: dict[str, Any]) -> Profile:
+    try:
+        nodes = tuple(
+            (str(node["name"]), str(node["op"]), tuple(float(ms) for ms in node["ms"])) for node in answer["nodes"]
+        )
+        total_ms = tuple(float(ms) for ms in answer["total_ms"])
+        if not nodes or not total_ms or any(len(node[2]) != len(total_ms) for node in nodes):
+            raise ValueError("runs are missing")
+        return Profile(nodes, total_ms, float(answer["spent_s"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LinkLost(f"the agent's profile makes no sense: {error!r}") from None
 
 
 class _Process:

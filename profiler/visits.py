@@ -128,4 +128,6 @@ def _flags(records: Sequence[Record], factors: Sequence[float], visits_ms: Seque
 def _contention(record: Record) -> float:
     """Wall time over processor time: how long the device's thread waited for a processor."""
     samples = record["samples_ms"]
+    if "device" in samples or "thread_cpu" not in samples:
+        return 1.0  # the host's thread waits for the device, not for a processor
     return median(samples["wall"]) / median(samples["thread_cpu"])

@@ -4,8 +4,10 @@ A runtime is a module with `create(options)`, which returns a runtime or a Fault
 - `describe()`: JSON data on what it is: name, kind of device, version, precision, batch, threads, …
 - `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
 - `load(data)`: a model from its bytes, or a Fault
+- `profile(data, warm_up, runs, alive)`, where the runtime can time each node: see `profiling`; or a Fault
 and a model has
-- `run()`: one inference on inputs that lie ready; raises what the runtime raises
+- `run()`: one inference on inputs that lie ready; returns the milliseconds by the device's own events where there are
+  such, else None; raises what the runtime raises
 - `infer(inputs)`: outputs by name for inputs by name, both flat lists of floats; for checks, not for timing
 - `close()`: gives its memory back.
 `conformance.RuntimeConformance` says the same as tests.

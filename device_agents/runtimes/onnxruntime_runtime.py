@@ -1,5 +1,9 @@
 """ONNX Runtime on the processor, with the number of threads chosen and recorded."""
 
+import os
+import tempfile
+
+from device_agents import profiling
 from device_agents.faults import Fault
 from device_agents.timing import has_thread_clock
 
@@ -42,6 +46,29 @@ class OnnxRuntime(object):
 
     def load(self, data):
         """A session from the bytes of an ONNX file, or a Fault; constants are folded now, not in the first run."""
+        try:
+            return self._model(data, self._options())
+        except Exception as error:
+            return Fault.of(error, "load")
+
+    def profile(self, data, warm_up, runs, alive):
+        """See `device_agents.profiling`; the runtime's own profiler counts in whole microseconds of wall time."""
+        with tempfile.TemporaryDirectory() as folder:
+            options = self._options()
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(folder, "profile")
+            try:
+                model = self._model(data, options)
+            except Exception as error:
+                return Fault.of(error, "load")
+            for _ in range(warm_up + runs):
+                model.run()
+                alive()
+            nodes = profiling.onnxruntime_nodes(model.end_profiling(), warm_up)
+            model.close()
+        return nodes
+
+    def _options(self):
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -49,14 +76,14 @@ class OnnxRuntime(object):
         options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self._spinning else "0")
         options.log_severity_level = 3
-        try:
-            session = self._ort.InferenceSession(data, options, providers=[PROVIDER])
-            chosen = session.get_providers()
-            if chosen != [PROVIDER]:  # it falls back to others without a word
-                return Fault("load", "wanted {}, the runtime chose {}".format(PROVIDER, ", ".join(chosen)))
-            return _Model(self._numpy, session)
-        except Exception as error:
-            return Fault.of(error, "load")
+        return options
+
+    def _model(self, data, options):
+        session = self._ort.InferenceSession(data, options, providers=[PROVIDER])
+        chosen = session.get_providers()
+        if chosen != [PROVIDER]:  # it falls back to others without a word
+            raise RuntimeError("wanted {}, the runtime chose {}".format(PROVIDER, ", ".join(chosen)))
+        return _Model(self._numpy, session)
 
 
 class _Model(object):
@@ -85,6 +112,9 @@ class _Model(object):
         }
         names = [tensor.name for tensor in self._session.get_outputs()]
         return {name: self._session.run([name], feed)[0].ravel().tolist() for name in names}
+
+    def end_profiling(self):
+        return self._session.end_profiling()
 
     def close(self):
         del self._session, self._feed

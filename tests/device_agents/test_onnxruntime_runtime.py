@@ -55,3 +55,10 @@ def test_a_provider_chosen_behind_our_back_is_a_fault(monkeypatch):
     fault = runtime.load(conv_model())
     assert isinstance(fault, Fault)
     assert "OtherExecutionProvider" in fault.detail
+
+
+def test_profiled_nodes_carry_the_graphs_names():
+    found = runtimes.create("onnxruntime", {}).profile(conv_model(), 2, 4, lambda: None)
+    assert any(node["op"] == "Conv" for node in found["nodes"])
+    for run, total_ms in enumerate(found["total_ms"]):
+        assert sum(node["ms"][run] for node in found["nodes"]) <= total_ms
