@@ -18,7 +18,7 @@ from typing import Any
 
 from device_agents import runtimes, telemetry
 from device_agents.faults import Fault
-from device_agents.timing import CLOCKS, Rule, measure
+from device_agents.timing import CLOCKS, Rule, clock_step_us, measure
 
 PROTOCOL = 1
 VERSION = "1"
@@ -153,7 +153,10 @@ class Agent(object):
         return {}
 
     def _telemetry(self, request):
-        return telemetry.read()
+        readings = telemetry.read()
+        if self._clock is not None:
+            readings["clock_step_us"] = clock_step_us(self._clock)
+        return readings
 
     def _shutdown(self, request):
         for model in self._models.values():

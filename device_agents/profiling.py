@@ -2,7 +2,7 @@
 
 What `profile` of a runtime and the operation of the agent return, as JSON data: `nodes`, a list in the order they run
 of `{"name", "op", "ms": [one for each run]}`; `total_ms`, one for each run by the same clock, which also holds what
-passes between the nodes.
+passes between the nodes; where it can be told, `contention`, each run's wall time over its thread's processor time.
 """
 
 import json

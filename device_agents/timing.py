@@ -131,6 +131,21 @@ def has_thread_clock():
     return len(readings) > 100
 
 
+def clock_step_us(clock):
+    """The least step by which a clock of the host advances, microseconds, to one digit; 0.0 for a device's own."""
+    if clock == "device":
+        return 0.0
+    read = thread_cpu_s if clock == "thread_cpu" else time.perf_counter
+    steps: list = []
+    before = read()
+    while len(steps) < 200:
+        now = read()
+        if now > before:
+            steps.append(now - before)
+        before = now
+    return float("{:.1g}".format(1e6 * min(steps)))
+
+
 def clock_cost_ms(clock):
     """What reading the clocks adds to a sample, at the median of some hundred readings."""
     costs_s = []

@@ -199,6 +199,15 @@ class Space(DigitSpace):
         """Every distinct unit of the space: 180 for each input scale."""
         return self._unit_table[0]
 
+    @cached_property
+    def unit_scales(self) -> IntArray:
+        """The input scale of each unit, shape (units,); of one that several scales share, the first."""
+        rows = self._unit_table[1][:-1]
+        scales = np.arange(len(rows)) // (len(rows) // len(self.scales))
+        found = np.empty(len(self.units), dtype=np.int64)
+        found[rows[::-1]] = scales[::-1]
+        return found
+
     def unit_indices(self, X: ArrayLike) -> IntArray:
         """Rows of each network's units in `units`, shape (n, 20): stem, 18 layer slots, decoder.
 

@@ -1,48 +1,43 @@
-"""From a device and a space to a finished table, and held-out networks against one that exists."""
+"""From a device and a space to a finished table."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mosegnet import space as spaces
 from mosegnet.common.console import note, warn
 from mosegnet.common.errors import UserError
-from mosegnet.common.files import explain_os_errors
+from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
-from mosegnet.digits import IntArray
 from mosegnet.space import Space
-from profiler import fit
+from profiler import nodes
+from profiler import plan as plans
 from profiler.devices import Device
+from profiler.finish import finish, now, unit_times
 from profiler.link import Link, Rule
 from profiler.lut import Lut, save
-from profiler.plan import (
-    EMPTY_SHAPE,
-    Job,
-    Plan,
-    context_key,
-    held_out,
-    network_job,
-    network_key,
-    reference_job,
-    stub_plan,
-)
-from profiler.schema import DeviceRecord, MethodRecord, Table, Validation
+from profiler.plan import Job, MethodName, Plan
 from profiler.session import Session
-from profiler.validate import validation
-from profiler.visits import Drift, Estimate, Record, estimates
+from profiler.visits import Record
 
-METHOD = "stub"
-_JOURNAL_FORMAT = 1
+_JOURNAL_FORMAT = 2
 _UNSTEADY_PERCENT = 10.0
+_CLOCKS = ("governors", "frequency_max_mhz")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a table is built. None: what the evidence favours on the device's runtime, and its own number of networks."""
+
+    name: MethodName | None = None
+    networks: int | None = None
+    prior: Lut | None = None
 
 
 def journal_path(out: Path) -> Path:
@@ -52,73 +47,66 @@ def journal_path(out: Path) -> Path:
 
 def samples_path(out: Path) -> Path:
     """Where the journal, with every raw sample, stays when the table is finished."""
-    return out.with_suffix(".samples.jsonl")
+    return out.with_suffix(".samples.jsonl.gz")
 
 
-def build(device: Device, space: Space, out: Path, seed: int, resume: bool, rule: Rule | None = None) -> Lut:
-    """Measure every unit of `space` on `device` and write the table to `out`.
+def build(
+    device: Device,
+    space: Space,
+    out: Path,
+    seed: int,
+    resume: bool,
+    rule: Rule | None = None,
+    method: Method | None = None,
+) -> Lut:
+    """Measure `space` on `device` and write the table to `out`.
 
     What was measured is in the journal beside `out` at any moment; with `resume` a build goes on from there and
     measures nothing twice. The finished journal stays as the table's samples.
 
     Raises:
-        UserError: there is an unfinished build and `resume` was not said, or it was of another device, space or seed.
+        UserError: there is an unfinished build and `resume` was not said, or it was of another device, space, seed or
+            method; or the method does not fit.
         DeviceError: the device failed for good.
     """
-    rule = rule or Rule()
+    rule, method = rule or Rule(), method or Method()
     journal_file = journal_path(out)
     records = read_journal(journal_file)
     if records and not resume:
         raise UserError(
-            f"{journal_file} holds an unfinished build: add --resume to go on with it, or delete it to start anew"
+            f"{journal_file} holds an unfinished build: add --resume to go on with it, or --restart to start anew"
         )
-    plan = stub_plan(space, np.random.default_rng(seed))
     with Link(device) as link:
-        header = _header(device, space, plan, rule, seed, link.hello())
+        plan = _plan(space, method, link.hello(), seed)
+        header = _header(device, space, plan, method, rule, seed, link)
         if records:
             _check_same_build(journal_file, records[0], header)
             note(f"going on with {journal_file}: {_count(records)} measurements are there")
         journal = Journal(journal_file)
-        if not records:
-            journal.append(header)
-            records.append(header)
-        session = Session(plan.jobs, plan.reference, link, journal, records, rule, seed)
         try:
-            session.run(f"measuring {device.name}")
+            if not records:
+                journal.append(header)
+                records.append(header)
+            _measure(plan, space, link, journal, records, rule, seed)
             telemetry, restarts = link.telemetry(), link.restarts
         finally:
             journal.close()
-    lut = _finish(plan, space, session.records, telemetry, restarts)
+    lut = finish(plan, space, records, telemetry, restarts, method.prior)
+    _say_quality(lut)
     sha256 = save(out, lut.table)
-    with explain_os_errors(samples_path(out)):
-        journal_file.replace(samples_path(out))
+    _keep_samples(journal_file, samples_path(out))
     return Lut(lut.table, sha256)
 
 
-def validate(lut: Lut, device: Device, networks: int, seed: int) -> Validation:
-    """Measure held-out networks on `device` and compare the table with them.
-
-    Raises:
-        UserError: fewer than 2 networks, or more than the space has.
-        DeviceError: the device failed for good.
-    """
-    known = np.array([network.encoding for network in lut.calibration.networks])
-    X = held_out(lut.space, networks, np.random.default_rng([seed, 1]), known)
-    jobs = [network_job(lut.space, x, "validation") for x in X]
-    device = replace_threads(device, lut.device.threads)
-    with Link(device) as link:
-        _warn_of_another_device(lut, link.hello())
-        measured = _measure(jobs, reference_job(lut.space), link, seed, "measuring held-out networks")
-    return validation(lut, X, [measured[network_key(x)] for x in X])
-
-
-def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estimate]:
-    """Time any models with the same care: in turns, several visits each, with a reference in between."""
-    names = dict.fromkeys(models)  # the same file twice is measured once
-    jobs = [Job(str(path), "model", lambda path=path: path) for path in names]  # type: ignore[misc]
-    with Link(device) as link:
-        measured = _measure(jobs, reference_job(spaces.load("tiny")), link, seed, f"measuring {len(jobs)} models")
-    return [measured[str(path)] for path in models]
+def set_aside(out: Path) -> Path | None:
+    """Put an unfinished build's journal out of the way, so that a new one can start; its new name, if there was one."""
+    journal_file = journal_path(out)
+    if not journal_file.exists():
+        return None
+    aside = next(path for k in range(1, 10_000) if not (path := out.with_suffix(f".journal.{k}.jsonl")).exists())
+    with explain_os_errors(journal_file):
+        journal_file.rename(aside)
+    return aside
 
 
 def replace_threads(device: Device, threads: int | None) -> Device:
@@ -126,56 +114,66 @@ def replace_threads(device: Device, threads: int | None) -> Device:
     return device if threads is None else device.model_copy(update={"threads": threads})
 
 
-def _measure(jobs: Sequence[Job], reference: Job, link: Link, seed: int, title: str) -> dict[str, Estimate]:
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder) / "journal.jsonl")
-        session = Session(jobs, reference, link, journal, [], Rule(), seed)
-        try:
-            session.run(title)
-        finally:
-            journal.close()
-    return estimates(session.records, session.clock)
+def _plan(space: Space, method: Method, hello: dict[str, Any], seed: int) -> Plan:
+    """The plan of the method asked for.
+
+    Raises:
+        UserError: the prior is of another space, or the device cannot time single nodes.
+    """
+    name = method.name
+    if name is None and method.prior is not None:
+        name = "hybrid"
+    elif name is None:
+        name = "designed" if hello["node_profiler"] else "hybrid"
+    if name == "designed" and not hello["node_profiler"]:
+        runtime = hello["runtime"]["name"]
+        raise UserError(f"method designed needs a runtime that times single nodes, {runtime} does not: take hybrid")
+    if method.prior is not None and method.prior.space.fingerprint != space.fingerprint:
+        raise UserError(
+            f"the prior is a table of space {method.prior.space.name!r}, not of this {space.name!r}: their units differ"
+        )
+    return plans.make_plan(space, name, method.networks, method.prior is not None, np.random.default_rng(seed))
 
 
-def _finish(plan: Plan, space: Space, records: list[Record], telemetry: dict[str, Any], restarts: int) -> Lut:
-    """Fit, calibrate, validate."""
-    header = records[0]
-    clock = header["hello"]["clock"]
-    known = estimates(records, clock)
-    table = fit.entries(space, known)
-    calibration = fit.calibrate(
-        space, table, plan.calibration, _of(known, plan.calibration), known[context_key(EMPTY_SHAPE)].latency_ms
-    )
-    unproven = Table(
-        device=_device_record(header, telemetry),
-        space=space.to_dict(),
-        method=_method_record(header, plan, records, restarts),
-        entries=table,
-        calibration=calibration,
-    )
-    proof = validation(Lut(unproven), plan.validation, _of(known, plan.validation))
-    lut = Lut(unproven.model_copy(update={"validation": proof}))
-    _say_quality(lut)
-    return lut
+def _measure(
+    plan: Plan, space: Space, link: Link, journal: Journal, records: list[Record], rule: Rule, seed: int
+) -> None:
+    """Carry the plan out; units of which no network would run are tried by themselves."""
+    clock = link.hello()["clock"]
+
+    def unsure(known: Sequence[Record]) -> set[str]:
+        """Networks with units whose interval is still too wide."""
+        loose = nodes.loose_units(space, unit_times(plan, space, known, clock), rule.target)
+        touched = [any(unit.key in loose for unit in space.decode(x).units) for x in plan.designed]
+        return {plans.network_key(x) for x in plan.designed[np.array(touched, dtype=bool)]}
+
+    def run(jobs: Sequence[Job], title: str) -> None:
+        Session(jobs, plan.reference, link, journal, records, rule, seed, plan.effort, unsure).run(title)
+
+    run(plan.jobs, f"measuring {records[0]['device']['name']}")
+    if plan.method == "designed":
+        seen = unit_times(plan, space, records, clock)
+        missing = [unit for unit in space.units if unit.key not in seen]
+        if missing:
+            run(plans.stub_jobs(missing), "trying units of which no network ran")
 
 
-def _of(known: dict[str, Estimate], X: IntArray) -> list[Estimate]:
-    return [known[network_key(x)] for x in X]
-
-
-def _header(device: Device, space: Space, plan: Plan, rule: Rule, seed: int, hello: dict[str, Any]) -> Record:
+def _header(device: Device, space: Space, plan: Plan, method: Method, rule: Rule, seed: int, link: Link) -> Record:
     keys = "\n".join([*(job.key for job in plan.jobs), plan.reference.key])
+    clocks = {name: value for name, value in link.telemetry().items() if name in _CLOCKS}
     return {
         "what": "build",
         "journal": _JOURNAL_FORMAT,
         "device": device.model_dump(mode="json", exclude={"source"}),
         "space": space.fingerprint,
-        "method": METHOD,
+        "method": plan.method,
+        "prior": method.prior.sha256 if method.prior is not None else None,
         "seed": seed,
         "rule": asdict(rule),
         "plan": hashlib.sha256(keys.encode()).hexdigest(),
-        "hello": {key: value for key, value in hello.items() if key != "pid"},
-        "started": _now(),
+        "hello": {key: value for key, value in link.hello().items() if key != "pid"},
+        "clocks": clocks,
+        "started": now(),
     }
 
 
@@ -185,57 +183,17 @@ def _check_same_build(path: Path, found: Record, wanted: Record) -> None:
         if key != "started" and found.get(key) != wanted[key]:
             raise UserError(
                 f"{path} is of another build, its {key} differs: "
-                "run with the same arguments on the same device, or delete it to start anew"
+                "run with the same arguments on the same device, or add --restart to start anew"
             )
 
 
-def _device_record(header: Record, telemetry: dict[str, Any]) -> DeviceRecord:
-    hello, device = header["hello"], header["device"]
-    runtime = dict(hello["runtime"])
-    return DeviceRecord(
-        name=device["name"],
-        kind=runtime.pop("kind"),
-        chip=hello["chip"],
-        system=hello["system"],
-        runtime=runtime.pop("name"),
-        runtime_version=runtime.pop("version"),
-        precision=runtime.pop("precision"),
-        batch=runtime.pop("batch"),
-        threads=runtime.pop("threads", None),
-        runtime_options=runtime,
-        cores=hello["cores"],
-        power_mode=", ".join(telemetry.get("governors", [])) or None,
-        frequency_mhz=telemetry.get("frequency_mhz"),
-        agent_version=hello["agent"],
-        simulated=device["simulated"],
-    )
-
-
-def _method_record(header: Record, plan: Plan, records: list[Record], restarts: int) -> MethodRecord:
-    clock, rule = header["hello"]["clock"], header["rule"]
-    drift = Drift(records, clock)
-    measured = [record for record in records if record["what"] == "measured"]
-    roles = [job.role for job in plan.jobs]
-    return MethodRecord(
-        name=METHOD,
-        plan={role: roles.count(role) for role in dict.fromkeys(roles)},
-        seed=header["seed"],
-        clock=clock,
-        statistic="20 % trimmed mean of a visit over the reference, mean or median of the visits",
-        target_percent=100 * rule["target"],
-        floor=rule["floor"],
-        cap=rule["cap"],
-        limit_s=rule["limit_s"],
-        reference=plan.reference.key,
-        reference_ms=round(drift.reference_ms, 6),
-        drift_percent=round(100 * drift.most, 2),
-        visits=len(measured),
-        device_time_s=round(sum(record.get("spent_s", 0.0) for record in records), 3),
-        restarts=restarts,
-        started=header["started"],
-        finished=_now(),
-        tool_version=version("mosegnas-hil"),
-    )
+def _keep_samples(journal_file: Path, samples_file: Path) -> None:
+    """Raw samples are never deleted: the journal goes, compressed, when the samples are safe."""
+    with explain_os_errors(journal_file, "read"):
+        data = journal_file.read_bytes()
+    write_atomic(samples_file, gzip.compress(data, mtime=0))
+    with explain_os_errors(journal_file, "remove"):
+        journal_file.unlink()
 
 
 def _say_quality(lut: Lut) -> None:
@@ -245,8 +203,8 @@ def _say_quality(lut: Lut) -> None:
     contended = sum("contended" in entry.flags for entry in entries)
     if loose:
         warn(
-            f"{loose} of {len(entries)} entries did not settle within {lut.table.method.target_percent:g} %: "
-            "each says so; a quieter machine gives narrower intervals"
+            f"{loose} of {len(entries)} entries did not settle within {lut.table.method.target_percent:g} % of "
+            "themselves: each says so; what that does to a network is in the proof below"
         )
     if contended:
         warn(
@@ -260,16 +218,5 @@ def _say_quality(lut: Lut) -> None:
         )
 
 
-def _warn_of_another_device(lut: Lut, hello: dict[str, Any]) -> None:
-    made = (lut.device.chip, lut.device.runtime_version)
-    here = (hello["chip"], hello["runtime"]["version"])
-    if made != here:
-        warn(f"the table was made on {made[0]} with runtime {made[1]}, this is {here[0]} with {here[1]}")
-
-
 def _count(records: list[Record]) -> int:
-    return sum(record["what"] == "measured" for record in records)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return sum(record["what"] in ("measured", "profiled") for record in records)

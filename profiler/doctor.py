@@ -1,7 +1,8 @@
-"""Is a device fit to measure: what its system says of itself, and how well it repeats itself for some seconds."""
+"""Is a device fit to measure: what its system says of itself, and which precision it can repeat itself with."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -10,14 +11,17 @@ from typing import Any
 from device_agents.faults import Fault
 from device_agents.statistics import median, trimmed_mean
 from mosegnet import space as spaces
+from mosegnet.common.console import progress_bar
 from mosegnet.common.errors import DeviceError
 from profiler.devices import Device
 from profiler.link import Link, Rule
-from profiler.plan import reference_job
+from profiler.plan import EFFORT, reference_job
 
-_REPEATS = 12
 _PAUSE_S = 0.25
+_LEAST_REPEATS = 12
 _RULE = Rule(target=0.01, floor=5, cap=40)
+_SLOW_SHARE = 0.9  # of the highest frequency, under which a processor is slowed down
+_COARSE_CLOCK_US = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +33,8 @@ class Finding:
     remedy: str = ""
 
 
-def examine(device: Device) -> list[Finding]:
-    """Everything that can be found out in some seconds.
+def examine(device: Device, seconds: float) -> list[Finding]:
+    """Everything that can be found out, with a repeatability test of so many seconds.
 
     Raises:
         DeviceError: the device does not answer.
@@ -39,17 +43,17 @@ def examine(device: Device) -> list[Finding]:
         hello = link.hello()
         delay_ms = _delay_ms(link)
         before = link.telemetry()
-        repeats, contention = _repeat(link, hello["clock"])
+        repeats, contention = _repeat(link, hello["clock"], seconds)
         after = link.telemetry()
     runtime = hello["runtime"]
     threads = f", {runtime['threads']} thread(s) on core(s) {hello['cores']}" if "threads" in runtime else ""
     return [
         Finding(f"agent {hello['agent']} answers in {delay_ms:.2f} ms: {hello['chip'] or hello['system']}", True),
         Finding(f"{runtime['name']} {runtime['version']}, {runtime['precision']}{threads}", True),
-        _clock(hello),
+        _clock(hello, after),
         *_system(before, after),
         _contention(contention),
-        _repeatability(repeats),
+        *_repeatability(repeats),
     ]
 
 
@@ -62,26 +66,36 @@ def _delay_ms(link: Link) -> float:
     return 1e3 * median(delays_s)
 
 
-def _repeat(link: Link, clock: str) -> tuple[list[float], float]:
-    """A small network's latency at several moments, and wall time over processor time."""
+def _repeat(link: Link, clock: str, seconds: float) -> tuple[list[float], float]:
+    """A small network's latency visit after visit, and wall time over processor time."""
     job = reference_job(spaces.load("tiny"))
-    found_ms, ratios = [], []
-    for _ in range(_REPEATS):
-        timing = link.time(job.make(), _RULE, "a small network")
-        if isinstance(timing, Fault):
-            raise DeviceError(f"the device cannot run a small network ({timing.kind}: {timing.detail})")
-        found_ms.append(trimmed_mean(timing.samples_ms[clock]))
-        ratios.append(median(timing.samples_ms["wall"]) / median(timing.samples_ms["thread_cpu"]))
-        time.sleep(_PAUSE_S)
-    return found_ms, median(ratios)
+    found_ms: list[float] = []
+    ratios: list[float] = []
+    started_s = time.monotonic()
+    with progress_bar("repeating a small network", seconds) as bar:
+        while (spent_s := time.monotonic() - started_s) < seconds or len(found_ms) < _LEAST_REPEATS:
+            timing = link.time(job.make(), _RULE, "a small network")
+            if isinstance(timing, Fault):
+                raise DeviceError(f"the device cannot run a small network ({timing.kind}: {timing.detail})")
+            samples = timing.samples_ms
+            found_ms.append(trimmed_mean(samples[clock]))
+            ratios.append(median(samples["wall"]) / median(samples.get("thread_cpu", samples["wall"])))
+            time.sleep(_PAUSE_S)
+            bar.advance(time.monotonic() - started_s - spent_s, f"{len(found_ms)} visits")
+    return found_ms, median(ratios) if clock != "device" else 1.0
 
 
-def _clock(hello: dict[str, Any]) -> Finding:
+def _clock(hello: dict[str, Any], telemetry: dict[str, Any]) -> Finding:
     if hello["clock"] == "wall" and hello["runtime"].get("threads") == 1:
         return Finding(
             "clock: wall time, the thread's own clock is too coarse", False, "stop everything else meanwhile"
         )
-    return Finding(f"clock: {hello['clock']}", True)
+    step_us = telemetry["clock_step_us"]
+    return Finding(
+        f"clock: {hello['clock']}, in steps of {step_us:.3g} µs",
+        step_us < _COARSE_CLOCK_US,
+        "samples are made longer to bear it; `clocksource=tsc` on the kernel's command line often gives a finer one",
+    )
 
 
 def _system(before: dict[str, Any], after: dict[str, Any]) -> list[Finding]:
@@ -98,6 +112,10 @@ def _system(before: dict[str, Any], after: dict[str, Any]) -> list[Finding]:
     if governors := before.get("governors"):
         steady = governors == ["performance"]
         findings.append(Finding(f"governor: {', '.join(governors)}", steady, "cpupower frequency-set -g performance"))
+    if "frequency_mhz" in after and "frequency_max_mhz" in after:
+        now, most = min(after["frequency_mhz"]), max(after["frequency_max_mhz"])
+        slowed = now < _SLOW_SHARE * most
+        findings.append(Finding(f"frequency: {now} of {most} MHz", not slowed, "fix the clock, or cool it better"))
     if "temperature_c" in after:
         hot = after["temperature_c"]
         findings.append(Finding(f"temperature: {hot:.0f} °C", hot < 80, "let it cool, or cool it better"))
@@ -118,11 +136,35 @@ def _contention(ratio: float) -> Finding:
     )
 
 
-def _repeatability(found_ms: list[float]) -> Finding:
+def _repeatability(found_ms: list[float]) -> list[Finding]:
+    """What one visit is worth, what several far apart are worth, and how far the device drifts meanwhile."""
     middle = median(found_ms)
-    spread = 100 * median([abs(ms - middle) / middle for ms in found_ms]) * 1.4826  # a standard deviation, robustly
-    return Finding(
-        f"a network of {middle:.2f} ms repeats itself within {spread:.2f} % ({len(found_ms)} times in some seconds)",
-        spread < 1,
-        "entries will be no better than this: look at the findings above",
-    )
+    single = _spread(found_ms)
+    quarter = max(2, len(found_ms) // 4)
+    windows = [median(found_ms[k : k + quarter]) for k in range(0, len(found_ms) - quarter + 1, quarter)]
+    drift = 100 * (max(windows) - min(windows)) / middle
+    unit, network = EFFORT["unit"].visits, EFFORT["validation"].visits
+    return [
+        Finding(
+            f"a network of {middle:.2f} ms repeats itself within {single:.2f} % (standard deviation of "
+            f"{len(found_ms)} visits): within reach are ±{_within_reach(single, unit):.1f} % for a unit, "
+            f"±{_within_reach(single, network):.1f} % for a network (95 %)",
+            single < 1,
+            "entries will be no better than this: look at the findings above, or ask for it with --target",
+        ),
+        Finding(
+            f"its speed wandered by {drift:.2f} % meanwhile",
+            drift < 2,
+            "the reference corrects for it, but let the device settle before you build a table",
+        ),
+    ]
+
+
+def _spread(found_ms: list[float]) -> float:
+    """Standard deviation in percent of the middle, robustly."""
+    middle = median(found_ms)
+    return 100 * 1.4826 * median([abs(ms - middle) / middle for ms in found_ms])
+
+
+def _within_reach(single: float, visits: int) -> float:
+    return 1.96 * single / math.sqrt(visits)

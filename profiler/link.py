@@ -60,11 +60,13 @@ class Timing:
 class Profile:
     """A network timed by node, by the runtime's own profiler: see `device_agents.profiling`.
 
-    `nodes` are (name, operator, milliseconds of each run) in the order they run.
+    `nodes` are (name, operator, milliseconds of each run) in the order they run. `contention` is wall time over
+    processor time of each run, or empty where it cannot be told.
     """
 
     nodes: tuple[tuple[str, str, tuple[float, ...]], ...]
     total_ms: tuple[float, ...]
+    contention: tuple[float, ...]
     spent_s: float
 
 
@@ -206,9 +208,11 @@ def _profile(answer: dict[str, Any]) -> Profile:
             (str(node["name"]), str(node["op"]), tuple(float(ms) for ms in node["ms"])) for node in answer["nodes"]
         )
         total_ms = tuple(float(ms) for ms in answer["total_ms"])
-        if not nodes or not total_ms or any(len(node[2]) != len(total_ms) for node in nodes):
+        contention = tuple(float(ratio) for ratio in answer.get("contention", ()))
+        runs = {len(node[2]) for node in nodes} | ({len(contention)} if contention else set())
+        if not nodes or not total_ms or runs != {len(total_ms)}:
             raise ValueError("runs are missing")
-        return Profile(nodes, total_ms, float(answer["spent_s"]))
+        return Profile(nodes, total_ms, contention, float(answer["spent_s"]))
     except (KeyError, TypeError, ValueError) as error:
         raise LinkLost(f"the agent's profile makes no sense: {error!r}") from None
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from mosegnet import space as spaces
 from mosegnet.common.console import warn
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import read_json, write_atomic
-from mosegnet.cost import unit_costs
 from mosegnet.digits import FloatArray, IntArray
 from mosegnet.space import SCALE, Space
-from profiler.schema import SCHEMA, VERSION, Calibration, DeviceRecord, Entry, Table
+from profiler.migrations import migrate
+from profiler.schema import SCHEMA, VERSION, Calibration, DeviceRecord, Table
 
 _CHUNK = 2048  # encodings looked up at once: their rows of units stay in the cache
 _LINE = 160  # a value that fits in so many characters is written in one line
@@ -28,7 +29,7 @@ class Lut:
     """A latency table ready to be asked.
 
     Raises:
-        UserError: a unit of the table's space has no entry; names it.
+        UserError: a unit of the table's space has no entry, and no reason why; names it.
     """
 
     def __init__(self, table: Table, sha256: str = "", where: str = "the table") -> None:
@@ -36,38 +37,71 @@ class Lut:
         self.space: Space = spaces.load(table.space)
         self.device: DeviceRecord = table.device
         self.calibration: Calibration = table.calibration
-        missing = [unit.key for unit in self.space.units if unit.key not in table.entries]
+        entries = table.entries
+        missing = [u.key for u in self.space.units if u.key not in entries and u.key not in table.unmeasured]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise UserError(f"{where} is incomplete: it has no entry for unit {missing[0]!r}{more}; build it again")
-        self._check_calibration(where)
-        self._stride = len(self.space.units) + 1  # one more row, of zeros, for the layers that are switched off
-        self._values_ms = calibrated_ms(self.space, table.entries, table.calibration).ravel()
-        self._constant_ms = np.array(table.calibration.constant_ms)
+        scales = len(self.space.scales)
+        if len(self.calibration.constant_ms) != scales or len(self.calibration.interval_percent) != scales:
+            raise UserError(f"{where} is incomplete: its calibration does not cover every input scale")
+        # one more row, of zero, for the layers that are switched off; NaN for what the device cannot run
+        known = (entries[u.key].latency_ms if u.key in entries else math.nan for u in self.space.units)
+        self._values_ms = np.array([*known, 0.0])
+        self._constant_ms = np.array(self.calibration.constant_ms)
+        self._interval = np.array(self.calibration.interval_percent) / 100
+
+    @property
+    def complete(self) -> bool:
+        """Whether the device runs every unit of the space."""
+        return not self.table.unmeasured
+
+    def runs(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Whether the device can run each of the networks X, shape (n,); all of them where the table is complete."""
+        known: NDArray[np.bool_] = ~np.isnan(self._predict(self.space.validate(X)))
+        return known
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Latency in milliseconds of the networks X, shape (n, digits); the result has shape (n,).
 
         Raises:
-            UserError: an encoding is not of this table's space.
+            UserError: an encoding is not of this table's space, or has a unit that the device cannot run; names it.
         """
         X = self.space.validate(X)
         latency_ms = np.empty(len(X))
         for start in range(0, len(X), _CHUNK):
             latency_ms[start : start + _CHUNK] = self._predict(X[start : start + _CHUNK])
+        if not self.complete and np.isnan(latency_ms).any():
+            self._refuse(X[np.isnan(latency_ms)][0])
         return latency_ms
 
     def _predict(self, X: IntArray) -> FloatArray:
         rows = self.space.unit_indices(X)  # (n, units of a network)
-        scale = X[:, SCALE]
-        rows += (scale * self._stride)[:, None]
-        latency_ms: FloatArray = np.einsum("ij->i", self._values_ms.take(rows)) + self._constant_ms[scale]
+        latency_ms: FloatArray = np.einsum("ij->i", self._values_ms.take(rows)) + self._constant_ms[X[:, SCALE]]
         return latency_ms
 
+    def _refuse(self, x: IntArray) -> NoReturn:
+        key = next(u.key for u in self.space.decode(x).units if u.key in self.table.unmeasured)
+        raise UserError(
+            f"the table has no latency for unit {key!r} of network {x.tolist()}: "
+            f"the device cannot run it ({self.table.unmeasured[key]})"
+        )
+
     def predict_interval(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Latency and the half-width of its 95 % prediction interval, both in milliseconds, shapes (n,)."""
+        """Latency and the half-width of its 95 % prediction interval, both in milliseconds, shapes (n,).
+
+        The interval is for a measurement in the table's own visit to the device; later validations that are in the
+        table widen it by what the device had moved by then.
+        """
+        X = self.space.validate(X)
         latency_ms = self.predict(X)
-        return latency_ms, latency_ms * (self.calibration.interval_percent / 100)
+        return latency_ms, latency_ms * np.hypot(self._interval[X[:, SCALE]], self.drift)
+
+    @property
+    def drift(self) -> float:
+        """95 % half-width of what the device moves between visits, as a share, from the later validations; else 0."""
+        biases = [visit.bias_percent / 100 for visit in self.table.visits if not visit.own]
+        return 1.96 * math.sqrt(math.fsum(bias**2 for bias in biases) / len(biases)) if biases else 0.0
 
     def breakdown(self, x: ArrayLike) -> list[tuple[str, float]]:
         """(unit key, milliseconds) of one network's units in the order they run, then ("constant", milliseconds).
@@ -75,29 +109,10 @@ class Lut:
         The sum is the prediction; the constant is what a network costs beside its units, and may be negative.
         """
         x = self.space.canonical(x)
-        scale = int(x[0, SCALE])
-        rows = self.space.unit_indices(x)[0]
-        units = [
-            (self.space.units[row].key, float(self._values_ms[scale * self._stride + row]))
-            for row in rows
-            if row < len(self.space.units)
-        ]
-        return [*units, ("constant", float(self._constant_ms[scale]))]
-
-    def _check_calibration(self, where: str) -> None:
-        scales, kinds = len(self.space.scales), {unit.kind for unit in self.space.units}
-        columns = [self.calibration.constant_ms, *self.calibration.factors.values()]
-        if kinds - set(self.calibration.factors) or any(len(column) != scales for column in columns):
-            raise UserError(f"{where} is incomplete: its calibration does not cover every scale and kind of unit")
-
-
-def calibrated_ms(space: Space, entries: dict[str, Entry], calibration: Calibration) -> FloatArray:
-    """What each unit adds to a network at each scale, shape (scales, units + 1); the last column is 0."""
-    params = unit_costs(space)[:-1, 1] * 1e-6  # millions
-    latency_ms = np.array([entries[unit.key].latency_ms for unit in space.units])
-    factors = np.array([calibration.factors[unit.kind] for unit in space.units])  # (units, scales)
-    values_ms = factors.T * latency_ms + calibration.ms_per_million_params * params
-    return np.pad(values_ms, ((0, 0), (0, 1)))
+        self.predict(x)
+        entries = self.table.entries
+        units = [(unit.key, entries[unit.key].latency_ms) for unit in self.space.decode(x).units]
+        return [*units, ("constant", float(self._constant_ms[x[0, SCALE]]))]
 
 
 def load(path: Path | str, space: Space | None = None) -> Lut:
@@ -117,7 +132,9 @@ def load(path: Path | str, space: Space | None = None) -> Lut:
     if stated != checksum(value):
         raise UserError(f"{where} was damaged or edited, its checksum does not fit: restore it or build it again")
     try:
-        table = Table.model_validate(value)
+        table = Table.model_validate(migrate(value) if version in range(1, VERSION) else value)
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{where} lacks what version {version} demands ({error!r}); build it again") from None
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -1,62 +1,139 @@
-"""What to measure: the stub-context method's units and contexts, and whole networks to correct and to prove the table.
+"""What to measure for each method: units, contexts, and whole networks to build, to correct and to prove the table.
 
-A unit measured alone is not the unit inside a network: it loses fusions and gains layout conversions at its borders.
-So each is measured as [1x1 conv from 8 channels → unit → global pool], and what is around it is measured too and
-subtracted (see `profiler.fit`).
+- `stub`: every unit as [1x1 conv from 8 channels → unit → global pool]. A unit measured alone is not the unit inside a
+  network: it loses fusions and gains layout conversions at its borders. What is around it is measured too.
+- `designed`: few whole networks in which every unit occurs, timed node by node by the runtime's own profiler.
+- `networks`: whole networks only, as the paper does for the Atlas.
+- `hybrid`: another table, or `stub` measured loosely, corrected with a handful of whole networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from mosegnet.common.errors import UserError
+from mosegnet.cost import costs
 from mosegnet.digits import IntArray
 from mosegnet.onnx_graph import context_model, network_model, stub_model
-from mosegnet.space import SCALE, Space
-from mosegnet.unit import IMAGE_CHANNELS, Shape
+from mosegnet.space import Space
+from mosegnet.unit import IMAGE_CHANNELS, Shape, Unit
+from profiler import sampling
 
-CALIBRATION_PER_SCALE = 5
 VALIDATION_NETWORKS = 24
 EMPTY_SHAPE: Shape = (IMAGE_CHANNELS, 1, 1)  # its context is next to nothing: what a call of the runtime costs
+_CALIBRATION_PER_SCALE = 5
+_LEAST_CALIBRATION = 8
+_HYBRID_PER_SCALE = 10
+_NETWORKS_PER_SCALE = 100
 
-Role = Literal["unit", "context", "calibration", "validation", "model"]
+MethodName = Literal["stub", "designed", "networks", "hybrid"]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+Role = Literal["unit", "context", "designed", "calibration", "validation", "model"]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One model to measure; `key` is unique in a plan, `make` gives its ONNX bytes or the file that holds them."""
+    """One model to measure; `key` is unique in a plan, `make` gives its ONNX bytes or the file that holds them.
+
+    `flops` are the multiply-adds of a whole network: how long it will take, beside the reference.
+    """
 
     key: str
     role: Role
     make: Callable[[], bytes | Path]
+    flops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many visits a role's models get at least and at most, and by how much their target may be looser."""
+
+    visits: int
+    most: int = 5
+    looseness: float = 1.0
+
+
+# Whole networks decide over the table's correction and its proof: they get more visits than parts.
+EFFORT: Mapping[Role, Effort] = {
+    "unit": Effort(2),
+    "context": Effort(2),
+    "designed": Effort(1),
+    "calibration": Effort(2),
+    "validation": Effort(3),
+    "model": Effort(3),
+}
+_LOOSE = Effort(1, 1, 3.0)  # a stub that whole networks will correct
+_ONE_OF_MANY = Effort(1, 1)  # networks of which the fit takes the mean
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All jobs of a build, and the encodings of its whole networks, shapes (n, digits)."""
+    """All jobs of a build, and the encodings of its whole networks, shapes (n, digits).
 
+    `effort` says how each role is measured.
+    """
+
+    method: MethodName
     jobs: tuple[Job, ...]
     reference: Job
+    effort: Mapping[Role, Effort]
+    designed: IntArray
     calibration: IntArray
     validation: IntArray
 
 
-def stub_plan(space: Space, rng: np.random.Generator) -> Plan:
-    """The plan of method `stub` for every unit of the space."""
-    calibration = spread(space, CALIBRATION_PER_SCALE * len(space.scales), rng)
-    validation = held_out(space, VALIDATION_NETWORKS, rng, calibration)
+def make_plan(
+    space: Space, method: MethodName, networks: int | None, has_prior: bool, rng: np.random.Generator
+) -> Plan:
+    """The plan of a method for every unit of the space.
+
+    `networks` whole ones correct the table (of `networks` and `hybrid`; the method's own number when None);
+    `has_prior`: a table stands in for the units' own measurements.
+
+    Raises:
+        UserError: the method does not take that many networks, or no prior.
+    """
+    _check(method, networks, has_prior)
+    none = np.empty((0, len(space.cardinalities)), dtype=np.int64)
+    designed = sampling.designed(space, rng) if method == "designed" else none
+    scales = len(space.scales)
+    if method == "networks":
+        calibration = sampling.mixed(space, networks or _NETWORKS_PER_SCALE * scales, rng, none)
+    else:
+        own = _HYBRID_PER_SCALE * scales if method == "hybrid" else _CALIBRATION_PER_SCALE * scales
+        calibration = sampling.spread(space, networks or max(own, _LEAST_CALIBRATION), rng)
+    validation = sampling.held_out(space, VALIDATION_NETWORKS, rng, np.concatenate([designed, calibration]))
+    stubs = method == "stub" or (method == "hybrid" and not has_prior)
+    known = {tuple(x) for x in designed.tolist()}
     jobs = [
-        *(Job(unit.key, "unit", lambda unit=unit: stub_model(unit)) for unit in space.units),  # type: ignore[misc]
-        *(_context_job(shape) for shape in context_shapes(space)),
-        *(network_job(space, x, "calibration") for x in calibration),
+        *(stub_jobs(space.units) if stubs else []),
+        *(network_job(space, x, "designed") for x in designed),
+        *(network_job(space, x, "calibration") for x in calibration if tuple(x.tolist()) not in known),
         *(network_job(space, x, "validation") for x in validation),
     ]
-    return Plan(tuple(jobs), reference_job(space), calibration, validation)
+    effort = dict(EFFORT)
+    if method == "hybrid":
+        effort |= {"unit": _LOOSE, "context": _LOOSE}
+    elif method == "networks":
+        effort |= {"calibration": _ONE_OF_MANY}
+    return Plan(method, tuple(jobs), reference_job(space), effort, designed, calibration, validation)
+
+
+def _check(method: MethodName, networks: int | None, has_prior: bool) -> None:
+    if has_prior and method != "hybrid":
+        raise UserError(f"method {method} starts from no table: leave out --prior, or use --method hybrid")
+    if networks is None:
+        return
+    if method not in ("networks", "hybrid"):
+        raise UserError(f"method {method} has its own number of networks: leave out --networks")
+    least = 2 if method == "hybrid" else 20
+    if networks < least:
+        raise UserError(f"{networks} networks are too few for method {method}: it needs {least} or more")
 
 
 def reference_job(space: Space) -> Job:
@@ -66,7 +143,7 @@ def reference_job(space: Space) -> Job:
 
 def network_job(space: Space, x: IntArray, role: Role) -> Job:
     """A whole network with constant weights."""
-    return Job(network_key(x), role, lambda: network_model(space.decode(x)))
+    return Job(network_key(x), role, lambda: network_model(space.decode(x)), int(costs(space, x).flops[0]))
 
 
 def network_key(x: IntArray) -> str:
@@ -79,10 +156,10 @@ def context_key(shape: Shape) -> str:
     return "context {}x{}x{}".format(*shape)
 
 
-def context_shapes(space: Space) -> list[Shape]:
+def context_shapes(units: Iterable[Unit]) -> list[Shape]:
     """Every distinct shape that a stub has to be subtracted for, and the empty one; images included."""
     shapes = {EMPTY_SHAPE: None}
-    for unit in space.units:
+    for unit in units:
         shapes |= dict.fromkeys(unit.input_shapes)
     return list(shapes)
 
@@ -92,47 +169,12 @@ def is_image(shape: Shape) -> bool:
     return shape[0] == IMAGE_CHANNELS
 
 
-def spread(space: Space, n: int, rng: np.random.Generator) -> IntArray:
-    """n distinct networks from the smallest to the largest of every scale, shape (n, digits).
-
-    Uniform draws crowd around the middle of the space; here each digit follows its network's size, with some play.
-    """
-    most = np.array(space.cardinalities) - 1
-    rows: dict[tuple[int, ...], None] = {}
-    for k in range(n):
-        scale, step = k % len(space.scales), k // len(space.scales)
-        steps = (n - 1 - scale) // len(space.scales)  # of this scale, after the first
-        size = step / steps if steps else 0.5
-        for _ in range(100):
-            x = np.clip(np.rint(size * most + rng.uniform(-0.8, 0.8, len(most))), 0, most).astype(np.int64)
-            x[SCALE] = scale
-            row = tuple(int(digit) for digit in space.canonical(x)[0])
-            if row not in rows:
-                break
-        rows[row] = None
-    return np.array(list(rows), dtype=np.int64)
-
-
-def held_out(space: Space, n: int, rng: np.random.Generator, known: IntArray) -> IntArray:
-    """n networks, none of them in `known`: half drawn uniformly (over all scales), half from small to large.
-
-    Raises:
-        UserError: n is under 2, or the space is too small for so many.
-    """
-    if n < 2:
-        raise UserError(f"{n} networks cannot prove a table: ask for 2 or more, 20 for a figure to rely on")
-    taken = {tuple(row) for row in known.tolist()}
-    rows: list[tuple[int, ...]] = []
-    for _ in range(50):
-        uniform = space.sample(n - n // 2, rng)
-        uniform[:, SCALE] = np.arange(len(uniform)) % len(space.scales)
-        for row in map(tuple, np.concatenate([spread(space, n // 2, rng), uniform]).tolist()):
-            if row not in taken and len(rows) < n:
-                taken.add(row)
-                rows.append(row)
-        if len(rows) == n:
-            return np.array(rows, dtype=np.int64)
-    raise UserError(f"this space has not {n} networks beside those that the table was fitted to: ask for fewer")
+def stub_jobs(units: Sequence[Unit]) -> list[Job]:
+    """Each unit in stub context, and every context by itself."""
+    return [
+        *(Job(unit.key, "unit", lambda unit=unit: stub_model(unit)) for unit in units),  # type: ignore[misc]
+        *(_context_job(shape) for shape in context_shapes(units)),
+    ]
 
 
 def _context_job(shape: Shape) -> Job:

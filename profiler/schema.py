@@ -1,7 +1,7 @@
-"""The table file's records, schema `mosegnet-lut` version 1, checked on the way in.
+"""The table file's records, schema `mosegnet-lut` version 2, checked on the way in.
 
 Every version ever released still loads: a change of a record's meaning is a new version and a function from the one
-before. Fields may be added to a version, with a default.
+before (see `profiler.migrations`). Fields may be added to a version, with a default.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA = "mosegnet-lut"
-VERSION = 1
+VERSION = 2
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Half = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # half-width of an interval
@@ -51,6 +51,7 @@ class MethodRecord(Model):
 
     name: Text
     plan: dict[str, int]  # how many of each role were measured
+    prior: str | None = None  # sha256 of the table that it started from
     seed: int
     clock: Text
     statistic: Text
@@ -62,7 +63,8 @@ class MethodRecord(Model):
     reference_ms: Milliseconds
     drift_percent: Number  # the most that the reference strayed above its undisturbed value
     visits: int
-    device_time_s: Number
+    device_time_s: Number  # the device was busy, loading and warm-up included, for the table itself
+    proof_time_s: Number = 0.0  # the same for the networks of the proof
     restarts: int
     started: Text
     finished: Text
@@ -70,11 +72,15 @@ class MethodRecord(Model):
 
 
 class Entry(Model):
-    """One unit's latency inside a network, before calibration."""
+    """What one unit adds to a network.
+
+    `unit_ms` is what was measured or known of the unit before whole networks corrected it.
+    """
 
     latency_ms: Milliseconds
     ci95_ms: Half
-    samples: int = Field(ge=1)
+    unit_ms: Milliseconds | None = None
+    samples: int = Field(ge=0)  # 0: never measured by itself, known from whole networks or another table
     converged: bool
     flags: list[str] = []
 
@@ -89,22 +95,20 @@ class NetworkRecord(Model):
 
 
 class Calibration(Model):
-    """From entries to a network: constant[scale] + sum over units of factor[kind][scale] · entry + weights.
+    """From entries to a network: constant of the input scale + sum of the entries of its units.
 
-    `ms_per_million_params` is what a network pays for weights that a unit timed alone finds in its cache.
-    `interval_percent` is the half-width of the 95 % prediction interval, as a share of the prediction.
+    `interval_percent` is the half-width of the 95 % prediction interval of each scale, as a share of the prediction.
+    `networks` are those that corrected the entries.
     """
 
     constant_ms: list[Number]
-    factors: dict[str, list[Number]]
-    ms_per_million_params: Number
     noise_percent: Number
-    interval_percent: Number = Field(gt=0)
+    interval_percent: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     networks: list[NetworkRecord]
 
 
 class Scores(Model):
-    """How well one predictor does on the same held-out networks."""
+    """How well one predictor does on the same held-out networks; `intervals` are 95 %, by bootstrap."""
 
     kendall_tau: Number
     kendall_tau_within_scale: Number | None = None
@@ -113,33 +117,50 @@ class Scores(Model):
     bias_percent: Number
     within_5_percent: Number
     within_10_percent: Number
+    intervals: dict[str, tuple[Number, Number]] = {}
 
 
 class Validation(Scores):
     """The table on held-out networks, beside FLOPs, and FLOPs and params, fitted to the same calibration networks.
 
     `label_noise_percent` is the standard error of a network's measured latency, from its visits; `tau_ceiling` is the
-    Kendall tau that a perfect predictor would score under it; `coverage_percent` counts the networks inside the
-    table's 95 % prediction intervals.
+    Kendall tau that a perfect predictor would score under it, `mape_floor_percent` its mean error; `coverage_percent`
+    counts the networks inside the table's 95 % prediction intervals.
     """
 
+    measured_at: str | None = None
+    seed: int | None = None
     networks: int
     label_noise_percent: Number
     tau_ceiling: Number
+    mape_floor_percent: Number | None = None
     coverage_percent: Number
     flops: Scores
     flops_params: Scores
     measured: list[NetworkRecord]
 
 
+class Visit(Model):
+    """One validation, in short: how far the device had moved from the table by then; `own`: in the build itself."""
+
+    measured_at: str | None
+    own: bool
+    networks: int
+    kendall_tau: Number
+    mape_percent: Number
+    bias_percent: Number
+
+
 class Table(Model):
     """The whole file but for its checksum."""
 
     schema_name: Literal["mosegnet-lut"] = Field(default="mosegnet-lut", alias="schema")
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     device: DeviceRecord
     space: dict[str, Any]
     method: MethodRecord
     entries: dict[str, Entry]
+    unmeasured: dict[str, str] = {}  # units that the device cannot run, with its reason: the table is incomplete
     calibration: Calibration
     validation: Validation | None = None
+    visits: list[Visit] = []

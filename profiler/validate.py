@@ -10,15 +10,18 @@ from scipy import stats
 from mosegnet.cost import costs
 from mosegnet.digits import FloatArray, IntArray
 from mosegnet.space import SCALE, Space
-from profiler.fit import network_records
 from profiler.lut import Lut
-from profiler.schema import Scores, Validation
+from profiler.schema import NetworkRecord, Scores, Validation
 from profiler.visits import Estimate
 
 _NOISE_DRAWS = 500
+_RESAMPLES = 400
+_INTERVALS_OF = ("kendall_tau", "mape_percent", "bias_percent", "within_5_percent", "within_10_percent")
 
 
-def validation(lut: Lut, X: IntArray, measured: list[Estimate]) -> Validation:
+def validation(
+    lut: Lut, X: IntArray, measured: list[Estimate], seed: int, measured_at: str | None = None
+) -> Validation:
     """Scores of the table on the networks X, shape (n, digits), that it has not seen.
 
     FLOPs and FLOPs + params are linear fits with a constant for each input scale, by least squares of the relative
@@ -30,9 +33,12 @@ def validation(lut: Lut, X: IntArray, measured: list[Estimate]) -> Validation:
     noise = label_noise(measured)
     return Validation(
         **scores(predicted_ms, latency_ms, X).model_dump(),
+        measured_at=measured_at,
+        seed=seed,
         networks=len(X),
         label_noise_percent=round(100 * noise, 3),
         tau_ceiling=round(tau_ceiling(latency_ms, noise), 4),
+        mape_floor_percent=round(100 * noise * math.sqrt(2 / math.pi), 3),
         coverage_percent=_percent(np.abs(predicted_ms - latency_ms) <= half_ms),
         flops=scores(linear_fit_ms(lut, X, params=False), latency_ms, X),
         flops_params=scores(linear_fit_ms(lut, X, params=True), latency_ms, X),
@@ -41,19 +47,53 @@ def validation(lut: Lut, X: IntArray, measured: list[Estimate]) -> Validation:
 
 
 def scores(predicted_ms: FloatArray, measured_ms: FloatArray, X: IntArray) -> Scores:
-    """All figures of one predictor; `kendall_tau_within_scale` is the mean over input scales, which differ most."""
-    error = predicted_ms / measured_ms - 1
+    """All figures of one predictor; `kendall_tau_within_scale` is the mean over input scales, which differ most.
+
+    The intervals come from drawing the networks anew, with replacement (Efron, 1979).
+    """
     groups = [X[:, SCALE] == scale for scale in np.unique(X[:, SCALE])]
     within = [_tau(predicted_ms[group], measured_ms[group]) for group in groups if group.sum() > 2]
     return Scores(
-        kendall_tau=round(_tau(predicted_ms, measured_ms), 4),
+        **_figures(predicted_ms, measured_ms),
         kendall_tau_within_scale=round(float(np.mean(within)), 4) if within else None,
         pearson_r=round(_pearson(predicted_ms, measured_ms), 5),
-        mape_percent=round(100 * float(np.abs(error).mean()), 3),
-        bias_percent=round(100 * float(error.mean()), 3),
-        within_5_percent=_percent(np.abs(error) <= 0.05),
-        within_10_percent=_percent(np.abs(error) <= 0.10),
+        intervals=_bootstrap(predicted_ms, measured_ms),
     )
+
+
+def _figures(predicted_ms: FloatArray, measured_ms: FloatArray) -> dict[str, float]:
+    error = predicted_ms / measured_ms - 1
+    return {
+        "kendall_tau": round(_tau(predicted_ms, measured_ms), 4),
+        "mape_percent": round(100 * float(np.abs(error).mean()), 3),
+        "bias_percent": round(100 * float(error.mean()), 3),
+        "within_5_percent": _percent(np.abs(error) <= 0.05),
+        "within_10_percent": _percent(np.abs(error) <= 0.10),
+    }
+
+
+def _bootstrap(predicted_ms: FloatArray, measured_ms: FloatArray) -> dict[str, tuple[float, float]]:
+    rng = np.random.default_rng(0)
+    draws = rng.integers(len(measured_ms), size=(_RESAMPLES, len(measured_ms)))
+    found = [_figures(predicted_ms[draw], measured_ms[draw]) for draw in draws]
+    intervals = {}
+    for name in _INTERVALS_OF:
+        low, high = np.quantile([figures[name] for figures in found], [0.025, 0.975])
+        intervals[name] = (round(float(low), 4), round(float(high), 4))
+    return intervals
+
+
+def network_records(X: IntArray, measured: list[Estimate], predicted_ms: FloatArray) -> list[NetworkRecord]:
+    """What a table keeps of whole networks."""
+    return [
+        NetworkRecord(
+            encoding=[int(digit) for digit in x],
+            measured_ms=round(estimate.latency_ms, 6),
+            ci95_ms=round(estimate.ci95_ms, 6),
+            predicted_ms=round(float(ms), 6),
+        )
+        for x, estimate, ms in zip(X, measured, predicted_ms, strict=True)
+    ]
 
 
 def linear_fit_ms(lut: Lut, X: IntArray, params: bool) -> FloatArray:

@@ -6,6 +6,7 @@ some milliseconds; how well two visits agree says more.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,11 @@ DISAGREEMENT = 0.03  # of two visits, past which a third one is made
 _REFERENCE_WINDOW = 5  # references in a running median: one alone is as noisy as what it corrects
 _QUIET_SHARE = 0.25  # this quantile of the reference is the device undisturbed
 _DRIFT_FLAG = 0.05
-_CONTENTION_FLAG = 1.1  # wall time over processor time
+CONTENTION = 1.1  # wall time over processor time: past it others had the processor
+_STEAL_FLAG = 0.05  # of the time that another virtual machine had the processor
+_DISTURBED = ("contended", "throttled", "stolen")
+_UNDISTURBED_VISITS = 2  # wanted of every model, and enough to leave the disturbed ones out
+_OUTLIER_Z = 14.826  # modified Z score, in median absolute deviations; hyperfine's bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class Estimate:
     converged: bool
     visits_ms: tuple[float, ...]
     flags: tuple[str, ...]
+    undisturbed: int = 2  # visits without contention, throttling and stolen time
 
     @property
     def disagreement(self) -> float:
@@ -62,8 +68,24 @@ def estimates(records: Iterable[Record], clock: str) -> dict[str, Estimate]:
     return {key: _combine(found, drift, clock) for key, found in visits.items()}
 
 
+def needs_more(found: Estimate) -> bool:
+    """Whether another visit is due: those made disagree, or too few were undisturbed."""
+    return found.disagreement > DISAGREEMENT or found.undisturbed < min(_UNDISTURBED_VISITS, len(found.visits_ms))
+
+
+def outliers(samples_ms: Sequence[float]) -> list[int]:
+    """Places of the samples that stand far out, by the modified Z score (Iglewicz and Hoaglin, 1993)."""
+    middle = median(samples_ms)
+    spread = median([abs(ms - middle) for ms in samples_ms])
+    return [k for k, ms in enumerate(samples_ms) if spread and abs(ms - middle) > _OUTLIER_Z * spread]
+
+
 class Drift:
-    """How much slower the device was at a time than when undisturbed, by the reference measured in between."""
+    """How much slower the device was at a time than when undisturbed, by the reference measured in between.
+
+    Each reference also holds what the device's system said then: throttling and stolen time fall on the models
+    between two of them.
+    """
 
     def __init__(self, records: Sequence[Record], clock: str) -> None:
         references = [record for record in records if record["what"] == "reference"]
@@ -75,10 +97,28 @@ class Drift:
         self.reference_ms = float(np.quantile(smooth_ms, _QUIET_SHARE))
         self._factors = smooth_ms / self.reference_ms
         self.most = float(self._factors.max() - 1)
+        states = [record.get("state", {}) for record in references]
+        self._troubles = [_troubles(*pair) for pair in itertools.pairwise(states)]
 
     def at(self, time_s: float) -> float:
         """The factor at a time; 1 is undisturbed."""
         return float(np.interp(time_s, self._times_s, self._factors))
+
+    def flags(self, time_s: float) -> tuple[str, ...]:
+        """What may have disturbed a measurement at this time, by the two references around it."""
+        k = int(np.searchsorted(self._times_s, time_s)) - 1
+        drift = ("drift",) if self.at(time_s) > 1 + _DRIFT_FLAG else ()
+        return (*drift, *(self._troubles[k] if 0 <= k < len(self._troubles) else ()))
+
+
+def _troubles(before: Record, after: Record) -> tuple[str, ...]:
+    found = []
+    if after.get("throttle_count", 0) > before.get("throttle_count", 0):
+        found.append("throttled")
+    ticks = after.get("total_ticks", 0) - before.get("total_ticks", 0)
+    if ticks > 0 and after["steal_ticks"] - before["steal_ticks"] > _STEAL_FLAG * ticks:
+        found.append("stolen")
+    return tuple(found)
 
 
 def _running_median(values: FloatArray) -> FloatArray:
@@ -87,19 +127,26 @@ def _running_median(values: FloatArray) -> FloatArray:
 
 
 def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
-    factors = [drift.at(record["time_s"]) for record in records]
-    samples = [record["samples_ms"][clock] for record in records]
+    """All visits, or only the undisturbed ones where there are enough of them."""
+    flags = [tuple(_visit_flags(record, drift)) for record in records]
+    quiet = [record for record, own in zip(records, flags, strict=True) if not set(own) & set(_DISTURBED)]
+    used = quiet if len(quiet) >= _UNDISTURBED_VISITS else records
+    factors = [drift.at(record["time_s"]) for record in used]
+    samples = [record["samples_ms"][clock] for record in used]
     visits_ms = [trimmed_mean(values) / factor for values, factor in zip(samples, factors, strict=True)]
     within_ms = [ci95(values) / factor for values, factor in zip(samples, factors, strict=True)]
     latency_ms = math.fsum(visits_ms) / len(visits_ms) if len(visits_ms) < 3 else median(visits_ms)
     own_ms = math.sqrt(math.fsum(ms**2 for ms in within_ms)) / len(within_ms)
+    disagree = max(visits_ms) - min(visits_ms) > DISAGREEMENT * median(visits_ms)
+    touched = [flag for record, own in zip(records, flags, strict=True) if record in used for flag in own]
     return Estimate(
         latency_ms=latency_ms,
         ci95_ms=max(own_ms, _between_ms(visits_ms)),
         samples=sum(len(values) for values in samples),
-        converged=all(record["converged"] for record in records),
+        converged=all(record["converged"] for record in used),
         visits_ms=tuple(visits_ms),
-        flags=tuple(_flags(records, factors, visits_ms)),
+        flags=tuple(dict.fromkeys([*touched, *(["visits_disagree"] if disagree else [])])),
+        undisturbed=len(quiet),
     )
 
 
@@ -114,15 +161,12 @@ def _between_ms(visits_ms: Sequence[float]) -> float:
     return t975(len(visits_ms) - 1) * float(np.std(visits_ms, ddof=1)) / math.sqrt(len(visits_ms))
 
 
-def _flags(records: Sequence[Record], factors: Sequence[float], visits_ms: Sequence[float]) -> Iterable[str]:
-    if not all(record["warm"] for record in records):
+def _visit_flags(record: Record, drift: Drift) -> Iterable[str]:
+    if not record["warm"]:
         yield "not_warm"
-    if max(factors) > 1 + _DRIFT_FLAG:
-        yield "drift"
-    if any(_contention(record) > _CONTENTION_FLAG for record in records):
+    if _contention(record) > CONTENTION:
         yield "contended"
-    if max(visits_ms) - min(visits_ms) > DISAGREEMENT * median(visits_ms):
-        yield "visits_disagree"
+    yield from drift.flags(record["time_s"])
 
 
 def _contention(record: Record) -> float:

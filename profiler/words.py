@@ -16,9 +16,17 @@ def describe(lut: Lut) -> Iterator[str]:
     space = lut.space
     yield f"space     {space.name}: inputs {', '.join(f'{h}x{w}' for h, w in space.scales)}, {space.classes} classes"
     method = table.method
+    plan = ", ".join(f"{count} {role}" for role, count in method.plan.items())
+    yield f"method    {method.name}: {plan}; seed {method.seed}"
     yield (
-        f"method    {method.name}, {method.clock} clock, target ±{method.target_percent:g} %, seed {method.seed}, "
-        f"{method.visits} visits, {method.device_time_s:.0f} s of device time"
+        f"  rule    {method.clock} clock, ±{method.target_percent:g} %, {method.floor} to {method.cap} samples a "
+        f"visit; {method.statistic}"
+    )
+    if method.prior is not None:
+        yield f"  prior   the table with sha256 {method.prior}"
+    yield (
+        f"  effort  {method.visits} visits, {method.device_time_s:.0f} s of device time and "
+        f"{method.proof_time_s:.0f} s for the proof, {method.restarts} restart(s) of the agent"
     )
     yield f"measured  {method.started} to {method.finished}, mosegnas-hil {method.tool_version}"
     yield f"drift     the reference ({method.reference_ms:.4g} ms) strayed by {method.drift_percent:.1f} % at most"
@@ -43,25 +51,34 @@ def _entries(lut: Lut) -> Iterator[str]:
     entries = lut.table.entries
     yield f"entries   {len(entries)}, {sum(entry.converged for entry in entries.values())} of them converged"
     for kind in dict.fromkeys(unit.kind for unit in lut.space.units):
-        keys = [unit.key for unit in lut.space.units if unit.kind == kind]
-        latency_ms = np.array([entries[key].latency_ms for key in keys])
-        share = np.array([entries[key].ci95_ms for key in keys]) / latency_ms
-        yield (
-            f"  {kind:<8}{len(keys)} from {latency_ms.min():.3g} to {latency_ms.max():.3g} ms, "
-            f"interval ±{100 * np.median(share):.1f} % in the middle"
-        )
+        found = [entries[unit.key] for unit in lut.space.units if unit.kind == kind and unit.key in entries]
+        if found:
+            latency_ms = np.array([entry.latency_ms for entry in found])
+            share = np.array([entry.ci95_ms for entry in found]) / latency_ms
+            yield (
+                f"  {kind:<8}{len(found)} from {latency_ms.min():.3g} to {latency_ms.max():.3g} ms, "
+                f"interval ±{100 * np.median(share):.1f} % in the middle"
+            )
     flags = [flag for entry in entries.values() for flag in entry.flags]
     if flags:
         yield "  flags   " + ", ".join(f"{flag} {flags.count(flag)}" for flag in sorted(set(flags)))
+    for key, reason in lut.table.unmeasured.items():
+        yield f"  none    {key}: {reason}"
 
 
 def _calibration(lut: Lut) -> Iterator[str]:
     found = lut.calibration
-    yield f"corrected by {len(found.networks)} whole networks"
-    yield f"  one prediction is right within ±{found.interval_percent:.1f} % (95 %)"
-    for scale, (height, width) in enumerate(lut.space.scales):
-        factors = ", ".join(f"{kind} {column[scale]:.3f}" for kind, column in found.factors.items())
-        yield f"  {height}x{width}: constant {found.constant_ms[scale]:.4g} ms, factors {factors}"
+    yield f"corrected by {len(found.networks)} whole networks, which it fits within {found.noise_percent:.2f} %"
+    shares = [entry.latency_ms / entry.unit_ms for entry in lut.table.entries.values() if entry.unit_ms is not None]
+    if shares:
+        low, middle, high = np.quantile(shares, [0.05, 0.5, 0.95])
+        yield f"  entries are {middle:.3f} of what was known of the unit itself, 90 % of them {low:.3f} to {high:.3f}"
+    for (height, width), constant_ms, percent in zip(
+        lut.space.scales, found.constant_ms, found.interval_percent, strict=True
+    ):
+        yield f"  {height}x{width}: constant {constant_ms:.4g} ms, one prediction within ±{percent:.1f} % (95 %)"
+    if lut.drift:
+        yield f"  between visits to the device another ±{100 * lut.drift:.1f} %"
 
 
 def _validation(lut: Lut) -> Iterator[str]:
@@ -71,9 +88,20 @@ def _validation(lut: Lut) -> Iterator[str]:
         return
     yield (
         f"proof     {found.networks} held-out networks: tau {found.kendall_tau:.3f} (ceiling {found.tau_ceiling:.3f}), "
-        f"MAPE {found.mape_percent:.2f} %, within ±10 % {found.within_10_percent:.0f} %"
+        f"MAPE {found.mape_percent:.2f} %, bias {found.bias_percent:+.2f} %, "
+        f"within ±5 % {found.within_5_percent:.0f} %, ±10 % {found.within_10_percent:.0f} %"
+    )
+    yield (
+        f"  noise   {found.label_noise_percent:.2f} % in the labels; {found.coverage_percent:.0f} % of the networks "
+        "inside their 95 % interval"
     )
     yield (
         f"  beside  FLOPs tau {found.flops.kendall_tau:.3f}, MAPE {found.flops.mape_percent:.2f} %; "
         f"FLOPs + params tau {found.flops_params.kendall_tau:.3f}, MAPE {found.flops_params.mape_percent:.2f} %"
     )
+    for visit in lut.table.visits:
+        yield (
+            f"  visit   {visit.measured_at or 'at an unknown time'}{', of the build' if visit.own else ''}: "
+            f"{visit.networks} networks, tau {visit.kendall_tau:.3f}, MAPE {visit.mape_percent:.2f} %, "
+            f"bias {visit.bias_percent:+.2f} %"
+        )

@@ -2,10 +2,11 @@
 
 import os
 import tempfile
+import time
 
 from device_agents import profiling
 from device_agents.faults import Fault
-from device_agents.timing import has_thread_clock
+from device_agents.timing import has_thread_clock, thread_cpu_s
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -61,12 +62,17 @@ class OnnxRuntime(object):
                 model = self._model(data, options)
             except Exception as error:
                 return Fault.of(error, "load")
+            contention = []
             for _ in range(warm_up + runs):
+                wall, cpu = time.perf_counter(), thread_cpu_s()
                 model.run()
+                contention.append((time.perf_counter() - wall) / max(1e-9, thread_cpu_s() - cpu))
                 alive()
-            nodes = profiling.onnxruntime_nodes(model.end_profiling(), warm_up)
+            found = profiling.onnxruntime_nodes(model.end_profiling(), warm_up)
             model.close()
-        return nodes
+        if self._threads == 1 and not isinstance(found, Fault):
+            found["contention"] = [round(ratio, 3) for ratio in contention[warm_up:]]
+        return found
 
     def _options(self):
         options = self._ort.SessionOptions()

@@ -1,7 +1,9 @@
 """An agent with the real protocol and a made-up device: what a model costs is known, so tables can be checked.
 
 Run as a program. FAULT in the environment makes it misbehave: `die:N` kills itself at the N-th measurement of a
-process, `die-once:FILE` does so once, `garbage`, `silence`, `foreign` and `refuse:TEXT` are what they say.
+process, `die-once:FILE` does so once, `garbage`, `silence`, `foreign` and `refuse:TEXT` are what they say; `refuse`
+goes by parts, separated by `|`, of the model's name or of a tensor's.
+NODES=no hides its profiler of nodes; FASTER=2 halves all of its latencies; SKEW=1 makes 3x3 convolutions twice as slow.
 """
 
 import itertools
@@ -21,27 +23,33 @@ MAC_MS = 2e-7
 POOL_MS = 5e-8  # an element
 FAULT = os.environ.get("FAULT", "")
 PAUSE_S = float(os.environ.get("PAUSE_S", "0"))
+FASTER = float(os.environ.get("FASTER", "1"))
+SKEW = float(os.environ.get("SKEW", "0"))
 
 
 def model_ms(data: bytes) -> float:
     """Latency of a model on the made-up device: a call, and each operator alone; pools cost by their input."""
+    return (CALL_MS + sum(ms for _, ms in nodes_ms(data))) / FASTER
+
+
+def nodes_ms(data: bytes) -> list[tuple[onnx.NodeProto, float]]:
+    """Each operator that is not folded away, with its latency."""
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(data)).graph
     sizes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         for value in [*graph.value_info, *graph.input, *graph.output]
     }
-    return CALL_MS + sum(node_ms(node, sizes) for node in graph.node)
+    return [(node, node_ms(node, sizes)) for node in graph.node if node.op_type != "ConstantOfShape"]
 
 
 def node_ms(node: onnx.NodeProto, sizes: dict[str, list[int]]) -> float:
     """Latency of one operator."""
-    if node.op_type == "ConstantOfShape":
-        return 0.0  # folded
     if node.op_type == "GlobalAveragePool":
         return POOL_MS * product(sizes[node.input[0]])
     if node.op_type == "Conv":
         kernel = sizes[node.input[1]]
-        return NODE_MS + MAC_MS * product(sizes[node.output[0]]) * product(kernel[1:])
+        slow = 1 + SKEW if kernel[2] == 3 else 1
+        return NODE_MS + slow * MAC_MS * product(sizes[node.output[0]]) * product(kernel[1:])
     return NODE_MS
 
 
@@ -68,6 +76,16 @@ class Runtime:
         except Exception as error:
             return Fault.of(error, "load")
 
+    def profile(self, data, warm_up, runs, alive):
+        time.sleep(PAUSE_S)
+        kind, _, value = FAULT.partition(":")
+        found = nodes_ms(data)
+        if kind == "refuse" and refused([node.output[0] for node, _ in found], value):
+            return Fault("run", "no kernel for it")
+        nodes = [{"name": node.output[0], "op": node.op_type, "ms": [ms / FASTER] * runs} for node, ms in found]
+        total_ms = (CALL_MS + sum(ms for _, ms in found)) / FASTER
+        return {"nodes": nodes, "total_ms": [total_ms] * runs}
+
 
 class Model:
     """Knows what it costs."""
@@ -77,9 +95,15 @@ class Model:
         if not self.name:
             raise ValueError("no model")
         self.latency_ms = model_ms(data)
+        self.tensors = [node.output[0] for node, _ in nodes_ms(data)]
 
     def close(self):
         pass
+
+
+def refused(names, parts):
+    """Whether any part is in any of the names."""
+    return any(part in name for part in parts.split("|") for name in names)
 
 
 measurements = itertools.count(1)
@@ -98,7 +122,7 @@ def measure(model, rule, clock, alive):
         os.kill(os.getpid(), 9)
     if kind == "silence":
         time.sleep(600)
-    if kind == "refuse" and model.name.startswith(value):
+    if kind == "refuse" and refused([model.name, *model.tensors], value):
         return Fault("run", "no kernel for it")
     samples = [model.latency_ms] * rule.floor
     assert ci95(samples) < rule.target
@@ -111,6 +135,8 @@ def measure(model, rule, clock, alive):
 if __name__ == "__main__":
     if FAULT == "garbage":
         print("Welcome to the board!", flush=True)
+    if os.environ.get("NODES") == "no":
+        del Runtime.profile
     runtimes.create = lambda name, options: Runtime()
     agent.measure = measure
     agent.main()

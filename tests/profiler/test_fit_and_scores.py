@@ -2,86 +2,129 @@ import numpy as np
 import pytest
 from profiler_fixtures import small_space
 
+from mosegnet.cost import unit_costs
 from mosegnet.space import SCALE
-from profiler import fit, plan, validate
-from profiler.schema import Entry
+from profiler import plan, posterior, prior, sampling, stubs, validate
+from profiler.posterior import Prior, Spreads
 from profiler.visits import Estimate
 
 SPACE = small_space()
+SPREADS = Spreads(total=0.2, scale=0.05, kind=0.05, stage=0.03, shape=0.01, unit=0.01, costs=0.05, constant=0.1)
 
 
 def estimate(ms, visits=()):
     return Estimate(ms, 0.001 * ms, 10, True, tuple(visits) or (ms, ms), ())
 
 
-def made_up_entries(rng):
-    return {
-        unit.key: Entry(latency_ms=float(rng.uniform(0.5, 2)), ci95_ms=0.01, samples=10, converged=True)
-        for unit in SPACE.units
-    }
+def made_up_prior(rng, sd_share=0.0, spreads=SPREADS):
+    unit_ms = rng.uniform(0.5, 2, len(SPACE.units))
+    return Prior(unit_ms, sd_share * unit_ms, unit_costs(SPACE)[:-1, 1:2].astype(float), 0.02, spreads)
 
 
-def sums_ms(entries, X, by_kind=None):
-    factor = by_kind or {}
-    values = [factor.get(unit.kind, 1.0) * entries[unit.key].latency_ms for unit in SPACE.units]
-    return np.array([*values, 0.0])[SPACE.unit_indices(X)].sum(axis=1)
+def true_ms(unit_ms, X, constant_ms=0.02):
+    return posterior.unit_counts(SPACE, X) @ unit_ms + constant_ms
 
 
-def predicted_ms(entries, calibration, X):
-    from profiler.lut import calibrated_ms
-
-    values = calibrated_ms(SPACE, entries, calibration)
-    return values[X[:, [SCALE]], SPACE.unit_indices(X)].sum(axis=1) + np.array(calibration.constant_ms)[X[:, SCALE]]
-
-
-@pytest.mark.parametrize("truth", ["as it is", "all scaled", "one kind", "a constant"])
-def test_calibration_finds_what_the_sum_lacks(truth):
+@pytest.mark.parametrize("truth", ["as it is", "all scaled", "one kind", "a constant", "weights"])
+def test_few_networks_find_what_the_sum_lacks(truth):
     rng = np.random.default_rng(1)
-    entries = made_up_entries(rng)
-    known, unseen = plan.spread(SPACE, 16, rng), SPACE.sample(40, rng)
+    known = made_up_prior(rng)
+    X, unseen = sampling.spread(SPACE, 16, rng), SPACE.sample(40, rng)
+    unit_ms = known.mean_ms * (1.25 if truth == "all scaled" else 1)
+    if truth == "one kind":
+        unit_ms = unit_ms * np.array([0.93 if unit.kind == "decoder" else 1 for unit in SPACE.units])
+    if truth == "weights":
+        unit_ms = unit_ms + 3e-5 * unit_costs(SPACE)[:-1, 1]
+    constant_ms = 1.0 if truth == "a constant" else 0.02
 
-    def true_ms(X):
-        by_kind = {"decoder": 0.93} if truth == "one kind" else {}
-        total = sums_ms(entries, X, by_kind)
-        return total * (1.25 if truth == "all scaled" else 1) + (1.0 if truth == "a constant" else 0) * (
-            1 + X[:, SCALE]
-        )
-
-    noisy = true_ms(known) * (1 + 0.002 * rng.standard_normal(len(known)))
-    found = fit.calibrate(SPACE, entries, known, [estimate(ms) for ms in noisy], 0.02)
-    error = predicted_ms(entries, found, unseen) / true_ms(unseen) - 1
-    assert np.abs(error).mean() < 0.004
-    assert np.mean(100 * np.abs(error) <= found.interval_percent) > 0.9
-    assert found.noise_percent < 1
+    noisy = true_ms(unit_ms, X, constant_ms) * (1 + 0.002 * rng.standard_normal(len(X)))
+    found = posterior.fit(SPACE, known, X, noisy)
+    error = posterior.predict(SPACE, found, unseen) / true_ms(unit_ms, unseen, constant_ms) - 1
+    uncorrected = true_ms(known.mean_ms, unseen) / true_ms(unit_ms, unseen, constant_ms) - 1
+    assert np.abs(error).mean() < max(0.005, 0.3 * np.abs(uncorrected).mean())
+    assert np.mean(np.abs(error) <= found.interval[unseen[:, SCALE]]) > 0.9
+    assert found.noise < 0.01
 
 
 @pytest.mark.parametrize("noise", [0.005, 0.03])
 def test_the_interval_follows_the_noise(noise):
-    """Over many calibrations, 95 % intervals hold about so many networks that were not seen."""
+    """Over many tables, 95 % intervals hold about so many networks that were not seen."""
     rng = np.random.default_rng(2)
-    entries = made_up_entries(rng)
+    known = made_up_prior(rng)
     covered = []
     for _ in range(20):
-        X, unseen = plan.spread(SPACE, 16, rng), SPACE.sample(50, rng)
-        labels = sums_ms(entries, X) * (1 + noise * rng.standard_normal(len(X)))
-        found = fit.calibrate(SPACE, entries, X, [estimate(ms) for ms in labels], 0.02)
-        fresh = sums_ms(entries, unseen) * (1 + noise * rng.standard_normal(len(unseen)))
-        error = np.abs(fresh / predicted_ms(entries, found, unseen) - 1)
-        covered.append(np.mean(100 * error <= found.interval_percent))
-    assert 0.93 <= np.mean(covered) <= 0.99
+        X, unseen = sampling.spread(SPACE, 16, rng), SPACE.sample(50, rng)
+        found = posterior.fit(SPACE, known, X, true_ms(known.mean_ms, X) * (1 + noise * rng.standard_normal(len(X))))
+        fresh = true_ms(known.mean_ms, unseen) * (1 + noise * rng.standard_normal(len(unseen)))
+        error = np.abs(fresh / posterior.predict(SPACE, found, unseen) - 1)
+        covered.append(np.mean(error <= found.interval[unseen[:, SCALE]]))
+    assert 0.92 <= np.mean(covered) <= 0.99
 
 
-def test_an_entry_below_its_noise_is_never_zero():
-    known = {plan.context_key(shape): estimate(1.0) for shape in plan.context_shapes(SPACE)}
-    known |= {unit.key: estimate(0.9) for unit in SPACE.units}
-    for entry in fit.entries(SPACE, known).values():
-        assert entry.latency_ms > 0
-        assert "below_noise" in entry.flags
+def test_units_hold_their_own_interval():
+    """Each unit off at random by what the prior says of it: posterior intervals cover it."""
+    rng = np.random.default_rng(3)
+    spreads = Spreads(0.05, 0.01, 0.01, 0.01, 0.01, 0.03, 0.01, 0.01)
+    known = made_up_prior(rng, 0.05, spreads)
+    unit_ms = known.mean_ms * (1 + 0.05 * rng.standard_normal(len(SPACE.units)))
+    X = sampling.mixed(SPACE, 200, rng, np.empty((0, 29), dtype=int))
+    found = posterior.fit(SPACE, known, X, true_ms(unit_ms, X) * (1 + 0.002 * rng.standard_normal(200)))
+    off = (found.unit_ms - unit_ms) / found.unit_sd_ms
+    assert 0.9 < np.mean(np.abs(off) < 1.96) <= 1
+    assert np.abs(found.unit_ms / unit_ms - 1).mean() < 0.8 * np.abs(known.mean_ms / unit_ms - 1).mean()
 
 
-def test_something_not_measured_is_an_error():
-    with pytest.raises(KeyError):
-        fit.entries(SPACE, {plan.context_key(shape): estimate(1.0) for shape in plan.context_shapes(SPACE)})
+def test_more_networks_never_make_a_unit_negative():
+    """A prior that is far too high for some units, and networks that say so loudly."""
+    rng = np.random.default_rng(4)
+    known = made_up_prior(rng, 0.0, Spreads(0.3, 0.3, 0.3, 0.3, 0.3, 0.5, 0.3, 0.3))
+    unit_ms = known.mean_ms * np.where(rng.random(len(SPACE.units)) < 0.5, 0.001, 1.5)
+    X = sampling.mixed(SPACE, 150, rng, np.empty((0, 29), dtype=int))
+    found = posterior.fit(SPACE, known, X, true_ms(unit_ms, X))
+    assert (found.unit_ms > 0).all()
+    unseen = SPACE.sample(50, rng)
+    true = true_ms(unit_ms, unseen)
+    error = np.abs(posterior.predict(SPACE, found, unseen) / true - 1).mean()
+    prior_ms = true_ms(known.mean_ms, unseen)
+    assert error < 0.6 * np.abs(prior_ms * np.median(true / prior_ms) / true - 1).mean()
+
+
+def test_networks_alone_give_a_table():
+    rng = np.random.default_rng(5)
+    flops = unit_costs(SPACE)[:-1, 0].astype(float)
+    unit_ms = 0.01 + flops / flops.mean() * rng.uniform(0.7, 1.3, len(flops))
+    X, unseen = sampling.mixed(SPACE, 120, rng, np.empty((0, 29), dtype=int)), SPACE.sample(60, rng)
+    labels = true_ms(unit_ms, X) * (1 + 0.003 * rng.standard_normal(len(X)))
+    by_costs, known = prior.of_costs(SPACE, X, labels)
+    assert set(known) == {unit.key for unit in SPACE.units}
+    before = np.abs(true_ms(by_costs.mean_ms, unseen, 0) / true_ms(unit_ms, unseen) - 1).mean()
+    found = posterior.fit(SPACE, by_costs, X, labels)
+    after = np.abs(posterior.predict(SPACE, found, unseen) / true_ms(unit_ms, unseen) - 1).mean()
+    assert after < 0.6 * before
+
+
+def stub_estimates(unit_ms, context_ms=1.0):
+    known = {plan.context_key(shape): estimate(context_ms) for shape in plan.context_shapes(SPACE.units)}
+    return known | {unit.key: estimate(unit_ms) for unit in SPACE.units}
+
+
+def test_a_unit_below_its_noise_is_never_zero():
+    for known in stubs.units(SPACE, stub_estimates(0.9)).values():
+        assert known.latency_ms > 0
+        assert "below_noise" in known.flags
+
+
+def test_what_was_not_measured_is_left_out():
+    known = stub_estimates(2.0)
+    unit = SPACE.units[40]
+    del known[unit.key]
+    lost_context = plan.context_key(SPACE.units[-1].input_shapes[-1])
+    del known[lost_context]
+    found = stubs.units(SPACE, known)
+    assert unit.key not in found
+    assert SPACE.units[-1].key not in found
+    assert SPACE.units[0].key in found
+    assert stubs.units(SPACE, {}) == {}
 
 
 def test_scores_of_a_perfect_predictor_and_of_a_biased_one():
@@ -97,6 +140,19 @@ def test_scores_of_a_perfect_predictor_and_of_a_biased_one():
     assert validate.scores(np.ones(30), ms, X).kendall_tau == 0
 
 
+def test_bootstrap_intervals_hold_the_figure_and_narrow_with_the_networks():
+    rng = np.random.default_rng(0)
+
+    def width(count):
+        ms = rng.uniform(1, 5, count)
+        found = validate.scores(ms * (1 + 0.05 * rng.standard_normal(count)), ms, SPACE.sample(count, rng))
+        low, high = found.intervals["mape_percent"]
+        assert low <= found.mape_percent <= high
+        return high - low
+
+    assert width(200) < 0.6 * width(20)
+
+
 def test_label_noise_is_the_error_of_the_mean_of_visits():
     rng = np.random.default_rng(0)
     measured = [estimate(2.0, 2.0 * (1 + 0.02 * rng.standard_normal(4))) for _ in range(400)]
@@ -109,24 +165,3 @@ def test_the_ceiling_falls_with_the_noise():
     assert ceilings[0] == 1
     assert ceilings == sorted(ceilings, reverse=True)
     assert ceilings[-1] < 0.92
-
-
-def test_networks_are_spread_from_small_to_large_and_held_out():
-    rng = np.random.default_rng(0)
-    X = plan.spread(SPACE, 12, rng)
-    assert len(np.unique(X, axis=0)) == 12
-    np.testing.assert_array_equal(X, SPACE.canonical(X))
-    size = X[:, 1:].sum(axis=1)
-    for scale in range(len(SPACE.scales)):
-        own = size[X[:, SCALE] == scale]
-        assert own[-1] > own[0] + 30
-    held_out = plan.held_out(SPACE, 50, rng, X)
-    assert len(np.unique(np.concatenate([X, held_out]), axis=0)) == 62
-    assert set(held_out[:, SCALE]) == set(range(len(SPACE.scales)))
-
-
-def test_a_plan_is_the_same_for_the_same_seed():
-    one, other = (plan.stub_plan(SPACE, np.random.default_rng(4)) for _ in range(2))
-    assert [job.key for job in one.jobs] == [job.key for job in other.jobs]
-    assert len({job.key for job in one.jobs}) == len(one.jobs)
-    np.testing.assert_array_equal(one.validation, other.validation)

@@ -9,24 +9,18 @@ from hypothesis import strategies as st
 
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
-from mosegnet.cost import unit_costs
 from profiler.lut import load, save
 
 
 def plain_sum_ms(lut, x):
-    """The calibrated sum of one network, unit by unit."""
-    space, calibration, scale = lut.space, lut.calibration, x[0]
-    total = calibration.constant_ms[scale]
-    params = dict(zip(space.units, unit_costs(space)[:, 1], strict=False))
-    for unit in space.decode(x).units:
-        total += calibration.factors[unit.kind][scale] * lut.table.entries[unit.key].latency_ms
-        total += calibration.ms_per_million_params * params[unit] * 1e-6
-    return total
+    """The sum of one network, unit by unit."""
+    units = lut.space.decode(x).units
+    return lut.calibration.constant_ms[x[0]] + sum(lut.table.entries[unit.key].latency_ms for unit in units)
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 5))
-def test_prediction_is_the_calibrated_sum(table_file, seed, count):
+def test_prediction_is_the_sum(table_file, seed, count):
     lut = load(table_file)
     X = lut.space.sample(count, np.random.default_rng(seed))
     expected_ms = [plain_sum_ms(lut, x) for x in X]
@@ -103,19 +97,20 @@ def drop_scale(value):
     value["calibration"]["constant_ms"].pop()
 
 
-def drop_kind(value):
-    del value["calibration"]["factors"]["stem"]
+def drop_interval(value):
+    value["calibration"]["interval_percent"].pop()
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda v: v.update(schema_version=2), "schema version 2, this tool reads up to 1"),
+        (lambda v: v.update(schema_version=3), "schema version 3, this tool reads up to 2"),
+        (lambda v: v.update(schema_version=1), "lacks what version 1 demands"),
         (lambda v: v.update(schema="other"), "is not a latency table"),
         (lambda v: v.update(schema_version="1"), "schema_version"),
         (drop_entry, "no entry for unit 'stem"),
         (drop_scale, "calibration does not cover"),
-        (drop_kind, "calibration does not cover"),
+        (drop_interval, "calibration does not cover"),
         (lambda v: v.pop("device"), "'device'"),
         (lambda v: v.pop("calibration"), "'calibration'"),
         (lambda v: v["device"].update(colour="red"), "colour"),
@@ -174,10 +169,23 @@ def test_encodings_out_of_bounds_are_refused(table_file):
 
 def test_not_a_number_never_reaches_a_file(table_file, tmp_path):
     table = load(table_file).table
-    bad = table.model_copy(
-        update={"calibration": table.calibration.model_copy(update={"ms_per_million_params": float("nan")})}
-    )
+    bad = table.model_copy(update={"calibration": table.calibration.model_copy(update={"noise_percent": float("nan")})})
     with pytest.raises(ValueError):
         save(tmp_path / "bad.json", bad)
     assert not (tmp_path / "bad.json").exists()
     assert json.loads(table_file.read_text())["sha256"]
+
+
+def test_later_visits_widen_the_interval(table_file, edit):
+    """What the device had moved by then counts; what the build itself found does not."""
+
+    def visits(value):
+        one = {"measured_at": None, "networks": 20, "kendall_tau": 0.9, "mape_percent": 5.0}
+        value["visits"] = [{**one, "own": True, "bias_percent": 50.0}, {**one, "own": False, "bias_percent": -8.0}]
+
+    lut, moved = load(table_file), load(edit(visits))
+    x = [lut.space.smallest()]
+    assert lut.drift == 0
+    assert moved.drift == pytest.approx(1.96 * 0.08)
+    latency_ms, half_ms = moved.predict_interval(x)
+    assert half_ms[0] == pytest.approx(np.hypot(lut.predict_interval(x)[1][0], 1.96 * 0.08 * latency_ms[0]))

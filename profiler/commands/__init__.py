@@ -1,0 +1,1 @@
+"""What the commands of `profiler` read and print; what they do is elsewhere."""

@@ -1,0 +1,185 @@
+"""From nodes timed inside whole networks to units: which node belongs to which unit, and what each unit took."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from device_agents.statistics import t975, trimmed_mean
+from mosegnet.architecture import Architecture
+from mosegnet.digits import FloatArray
+from mosegnet.space import UNITS_PER_NETWORK, Space
+from profiler.visits import CONTENTION, Drift, Record
+
+_PREFIX = re.compile(r"(?:^|[^A-Za-z0-9])(stem|stages\.\d+\.\d+|decoder)\.")
+_BEFORE = "ReorderInput"  # a conversion that the node after it asked for
+_RUNS_OF_THE_KIND = 6
+
+Node = tuple[str, str, tuple[float, ...]]  # name, operator, milliseconds of each run
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTimes:
+    """What is known of one unit inside networks, milliseconds.
+
+    `within_ms`: half of the 95 % interval from run to run; `between_ms`: standard deviation from network to network
+    (NaN where it occurs in one only); `nodes`: how many the runtime made of it, on average.
+    """
+
+    latency_ms: float
+    within_ms: float
+    between_ms: float
+    networks: int
+    samples: int
+    nodes: float
+    flags: tuple[str, ...]
+
+
+def owners(nodes: Sequence[Node]) -> list[str]:
+    """The unit, by its prefix in `Architecture.named_units`, that each node works for.
+
+    A runtime names fused nodes after their parts. One that it put in itself, such as a change of layout, belongs to
+    its neighbour: to the next node when it prepares an input, else to the one before.
+
+    Raises:
+        ValueError: no node at all carries a unit's name.
+    """
+    found = [match.group(1) if (match := _PREFIX.search(name)) else None for name, _, _ in nodes]
+    if not any(found):
+        raise ValueError("the runtime's profiler gives no node the name that it has in the graph")
+    for k in range(1, len(found)):
+        if found[k] is None and nodes[k][1] != _BEFORE:
+            found[k] = found[k - 1]
+    for k in reversed(range(len(found) - 1)):
+        found[k] = found[k] or found[k + 1]
+    last = next(name for name in reversed(found) if name)
+    return [name or last for name in found]
+
+
+def unit_times(
+    space: Space, encodings: Mapping[str, Sequence[int]], records: Iterable[Record], drift: Drift
+) -> dict[str, UnitTimes]:
+    """UnitTimes by unit key from a journal's `profiled` records; `encodings` are the networks' by the records' key."""
+    found: dict[str, dict[str, list[_Occurrence]]] = {}
+    for record in records:
+        if record["what"] == "profiled":
+            architecture = space.decode(encodings[record["key"]])
+            for unit, occurrence in _occurrences(architecture, record, drift):
+                found.setdefault(unit, {}).setdefault(record["key"], []).append(occurrence)
+    usual = _run_variance(space, found)
+    kinds = {unit.key: unit.kind for unit in space.units}
+    return {unit: _combine(networks, usual[kinds[unit]]) for unit, networks in found.items()}
+
+
+def usual_spread(space: Space, times: Mapping[str, UnitTimes]) -> dict[str, float]:
+    """From network to network, as a share, by kind of unit; a kind whose units occur once takes the median of all."""
+    shares: dict[str, list[float]] = {unit.kind: [] for unit in space.units}
+    for unit in space.units:
+        found = times.get(unit.key)
+        if found is not None and not math.isnan(found.between_ms):
+            shares[unit.kind].append(found.between_ms / found.latency_ms)
+    known = {kind: float(np.sqrt(np.mean(np.square(found)))) for kind, found in shares.items() if found}
+    middle = float(np.median(list(known.values()))) if known else 0.0
+    return {kind: known.get(kind, middle) for kind in shares}
+
+
+def loose_units(space: Space, times: Mapping[str, UnitTimes], target: float) -> set[str]:
+    """Units that deserve another visit: their runs say them neither within `target` of themselves, nor well enough.
+
+    Errors of a network's n units add up as their squares: with target / sqrt(n) of the least network each, they move
+    no network of their scale by more than the target. Nor do more visits help where the same unit differs more from
+    network to network.
+    """
+    usual = usual_spread(space, times)
+    loose = set()
+    for scale in range(len(space.scales)):
+        units = space.decode(space.smallest(scale)).units
+        if not all(unit.key in times for unit in units):
+            continue
+        least_ms = math.fsum(times[unit.key].latency_ms for unit in units)
+        bearable_ms = target * least_ms / math.sqrt(UNITS_PER_NETWORK)
+        for unit, own in zip(space.units, space.unit_scales, strict=True):
+            if own == scale and unit.key in times:
+                found = times[unit.key]
+                between_ms = usual[unit.kind] * found.latency_ms / math.sqrt(found.networks)
+                if found.within_ms > max(target * found.latency_ms, bearable_ms, between_ms):
+                    loose.add(unit.key)
+    return loose
+
+
+@dataclass(frozen=True, slots=True)
+class _Occurrence:
+    """One unit at one place of one network in one visit."""
+
+    runs_ms: FloatArray
+    nodes: int
+    flags: tuple[str, ...]
+
+
+def _occurrences(architecture: Architecture, record: Record, drift: Drift) -> list[tuple[str, _Occurrence]]:
+    nodes: list[Any] = record["nodes"]
+    factor, flags = drift.at(record["time_s"]), drift.flags(record["time_s"])
+    runs = _quiet_runs(record)
+    if len(runs) < len(record["total_ms"]):
+        flags = (*flags, "contended")
+    units = dict(architecture.named_units())
+    sums: dict[str, FloatArray] = {}
+    counts: dict[str, int] = {}
+    for name, (_, _, runs_ms) in zip(owners(nodes), nodes, strict=True):
+        sums[name] = sums.get(name, 0.0) + np.array(runs_ms)[runs]
+        counts[name] = counts.get(name, 0) + 1
+    return [(units[name].key, _Occurrence(runs_ms / factor, counts[name], flags)) for name, runs_ms in sums.items()]
+
+
+def _quiet_runs(record: Record) -> list[int]:
+    """The runs in which no other program had the processor; the quietest one where there is none."""
+    contention = record["contention"] or [1.0] * len(record["total_ms"])
+    quiet = [k for k, ratio in enumerate(contention) if ratio <= CONTENTION]
+    return quiet or [int(np.argmin(contention))]
+
+
+def _run_variance(space: Space, found: Mapping[str, Mapping[str, Sequence[_Occurrence]]]) -> dict[str, float]:
+    """Of one run, as a share squared, by kind of unit."""
+    squares = {unit.kind: 0.0 for unit in space.units}
+    spare = dict.fromkeys(squares, 0)
+    kinds = {unit.key: unit.kind for unit in space.units}
+    for key, networks in found.items():
+        for occurrence in (o for occurrences in networks.values() for o in occurrences):
+            squares[kinds[key]] += float(np.sum((occurrence.runs_ms / occurrence.runs_ms.mean() - 1) ** 2))
+            spare[kinds[key]] += len(occurrence.runs_ms) - 1
+    return {kind: square / max(1, spare[kind]) for kind, square in squares.items()}
+
+
+def _combine(networks: Mapping[str, Sequence[_Occurrence]], usual: float) -> UnitTimes:
+    """Networks count alike, however often a unit occurs in one."""
+    means_ms = [float(np.mean([trimmed_mean(list(o.runs_ms)) for o in found])) for found in networks.values()]
+    occurrences = [o for found in networks.values() for o in found]
+    latency_ms = math.fsum(means_ms) / len(means_ms)
+    return UnitTimes(
+        latency_ms=latency_ms,
+        within_ms=_within_ms(occurrences, usual),
+        between_ms=float(np.std(means_ms, ddof=1)) if len(means_ms) > 1 else math.nan,
+        networks=len(means_ms),
+        samples=sum(len(o.runs_ms) for o in occurrences),
+        nodes=float(np.mean([o.nodes for o in occurrences])),
+        flags=tuple(dict.fromkeys(flag for o in occurrences for flag in o.flags)),
+    )
+
+
+def _within_ms(occurrences: Sequence[_Occurrence], usual: float) -> float:
+    """Half-width from the runs, each about its own place's mean, so that networks may differ.
+
+    A unit has few runs: its own variance is held near that of its kind, which counts as so many runs more.
+    """
+    means_ms = [float(o.runs_ms.mean()) for o in occurrences]
+    runs = sum(len(o.runs_ms) for o in occurrences)
+    latency_ms = math.fsum(means_ms) / len(means_ms)
+    squares = sum(float(np.sum((o.runs_ms - mean) ** 2)) for o, mean in zip(occurrences, means_ms, strict=True))
+    spare = runs - len(occurrences)
+    variance = (squares + _RUNS_OF_THE_KIND * usual * latency_ms**2) / (spare + _RUNS_OF_THE_KIND)
+    return t975(spare + _RUNS_OF_THE_KIND) * math.sqrt(variance / runs)
