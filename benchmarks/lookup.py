@@ -45,15 +45,12 @@ def main() -> None:
 
 def dictionary_loop(lut: Lut, X: IntArray) -> Callable[[], list[float]]:
     """The usual look-up: one dictionary access a unit, by its key. The networks are decoded beforehand, for free."""
-    tables = []
-    for scale in range(len(lut.space.scales)):
-        values = lut._values_ms[scale * lut._stride : (scale + 1) * lut._stride]
-        tables.append({unit.key: float(ms) for unit, ms in zip(lut.space.units, values, strict=False)})
+    table = {key: entry.latency_ms for key, entry in lut.table.entries.items()}
     networks = [(int(x[0]), [unit.key for unit in lut.space.decode(x).units]) for x in X]
     constant_ms = lut.calibration.constant_ms
 
     def loop() -> list[float]:
-        return [constant_ms[scale] + sum(tables[scale][key] for key in keys) for scale, keys in networks]
+        return [constant_ms[scale] + sum(table[key] for key in keys) for scale, keys in networks]
 
     return loop
 
@@ -71,7 +68,7 @@ def best_s(work: Callable[[], object]) -> float:
 def made_up() -> Lut:
     """A table of `tiny` with latencies drawn at random."""
     space, rng = spaces.load("tiny"), np.random.default_rng(1)
-    scales, kinds = len(space.scales), {unit.kind for unit in space.units}
+    scales = len(space.scales)
     entries = {
         unit.key: Entry(latency_ms=float(rng.uniform(0.1, 1)), ci95_ms=0.01, samples=5, converged=True)
         for unit in space.units
@@ -85,10 +82,7 @@ def made_up() -> Lut:
         reference="none", reference_ms=1, drift_percent=0, visits=0, device_time_s=0, restarts=0, started="-",
         finished="-", tool_version="0",
     )  # fmt: skip
-    calibration = Calibration(
-        constant_ms=[0.1] * scales, factors={kind: [1.0] * scales for kind in kinds}, ms_per_million_params=0.1,
-        noise_percent=1, interval_percent=2, networks=[],
-    )  # fmt: skip
+    calibration = Calibration(constant_ms=[0.1] * scales, noise_percent=1, interval_percent=[2] * scales, networks=[])
     return Lut(Table(device=device, space=space.to_dict(), method=method, entries=entries, calibration=calibration))
 
 

@@ -39,7 +39,7 @@ def validate(lut: Lut, device: Device, networks: int, seed: int) -> Validation:
     device = replace_threads(device, lut.device.threads)
     with Link(device) as link:
         _warn_of_another_device(lut, link.hello())
-        measured = _measure(jobs, reference_job(lut.space), link, seed, "measuring held-out networks")
+        measured = in_turns(jobs, reference_job(lut.space), link, seed, "measuring held-out networks")
     return validation(lut, X, [measured[network_key(x)] for x in X], seed, now())
 
 
@@ -71,11 +71,16 @@ def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estim
     names = dict.fromkeys(models)  # the same file twice is measured once
     jobs = [Job(str(path), "model", lambda path=path: path) for path in names]  # type: ignore[misc]
     with Link(device) as link:
-        measured = _measure(jobs, reference_job(spaces.load("tiny")), link, seed, f"measuring {len(jobs)} models")
+        measured = in_turns(jobs, reference_job(spaces.load("tiny")), link, seed, f"measuring {len(jobs)} models")
     return [measured[str(path)] for path in models]
 
 
-def _measure(jobs: Sequence[Job], reference: Job, link: Link, seed: int, title: str) -> dict[str, Estimate]:
+def in_turns(jobs: Sequence[Job], reference: Job, link: Link, seed: int, title: str) -> dict[str, Estimate]:
+    """Measure models that all have to run, several visits each, with a reference in between; by the jobs' keys.
+
+    Raises:
+        DeviceError: the device failed for good, or cannot run one of them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.jsonl")
         session = Session(jobs, reference, link, journal, [], Rule(), seed)

@@ -65,7 +65,8 @@ class Search:
 
     Args:
         space: any digits, see `SearchSpace`.
-        latency: canonical encodings (n, D) to milliseconds (n,).
+        latency: canonical encodings (n, D) to milliseconds (n,); infinity for a network that the device cannot run,
+            which is never asked for.
         seed: decides everything random; not negative.
         initial: networks before the first surrogate.
         infill: networks of each generation.
@@ -76,7 +77,7 @@ class Search:
             latency in the initial sample.
 
     Raises:
-        UserError: an unknown surrogate, a number out of range, or a latency that is not finite.
+        UserError: an unknown surrogate, a number out of range, or a latency that is not a number.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Search:
         self._plan: _Plan | None = None
         self._history: dict[int, Generation] = {}
         self._exhausted = False
-        first = initial_sample(space, initial, self._rng(0))
+        first = initial_sample(space, initial, self._rng(0), self._runs)
         self._first_plan = _Plan(0, first, None)
         self.reference = reference or ReferencePoint(miou=0.0, latency_ms=1.1 * float(self._latency_of(first).max()))
 
@@ -155,6 +156,8 @@ class Search:
         if len(set(names)) < len(names) or not self._told.isdisjoint(names):
             raise ValueError("a network is told twice")
         latency_ms = self._latency_of(X)
+        if np.isinf(latency_ms).any():
+            raise UserError(f"network {X[np.isinf(latency_ms)][0].tolist()} cannot be run on this device")
         self._encodings = np.concatenate([self._encodings, X])
         self._miou = np.concatenate([self._miou, scores])
         self._latency_ms = np.concatenate([self._latency_ms, latency_ms])
@@ -226,7 +229,7 @@ class Search:
         seen = {key(x) for x in X} | (self._seen - self._told)  # what others are still evaluating is out as well
         surrogate = self._fitted_before(generation)
         if surrogate is None:
-            return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng), None)
+            return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
         found = candidates(
             self._space,
             surrogate.predict,
@@ -236,7 +239,7 @@ class Search:
             start=X[non_dominated(miou, latency_ms)],
             rng=rng,
         )
-        return _Plan(generation, hierarchical(self._space, found, self._infill, seen, rng), surrogate)
+        return _Plan(generation, hierarchical(self._space, found, self._infill, seen, rng, self._runs), surrogate)
 
     def _fitted_before(self, generation: int) -> surrogates.Surrogate | None:
         """The surrogate of a generation; None where what is known cannot tell networks apart."""
@@ -287,13 +290,17 @@ class Search:
     def _rng(self, generation: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence((self._seed, generation, 0)))
 
+    def _runs(self, X: IntArray) -> NDArray[np.bool_]:
+        """Which of the networks X the device can run, shape (n,)."""
+        return np.isfinite(self._latency_of(X))
+
     def _latency_of(self, X: IntArray) -> FloatArray:
         if not len(X):
             return np.zeros(0)
         latency_ms = np.asarray(self._latency(X), dtype=np.float64)
         if latency_ms.shape != (len(X),):
             raise ValueError(f"{len(X)} networks with latencies of shape {latency_ms.shape}")
-        if not np.isfinite(latency_ms).all():
-            row = int(np.flatnonzero(~np.isfinite(latency_ms))[0])
+        if np.isnan(latency_ms).any():
+            row = int(np.flatnonzero(np.isnan(latency_ms))[0])
             raise UserError(f"the latency of network {X[row].tolist()} is {latency_ms[row]}: mend the latency table")
         return latency_ms

@@ -25,6 +25,7 @@ _MINUTES = 5.0  # of training, where no supernet is given
 @click.option("--generations", type=click.IntRange(0), default=20, show_default=True)
 @click.option("--infill", type=click.IntRange(1), default=8, show_default=True, help="networks a generation")
 @click.option("--surrogate", help="how accuracy is predicted  [default: ranknet-ensemble]")
+@click.option("--exclude-unmeasured", is_flag=True, help="search without the networks that the device cannot run")
 @click.option("--resume", is_flag=True, help="go on with the run in the folder")
 def run(
     lut: Path,
@@ -37,6 +38,7 @@ def run(
     generations: int,
     infill: int,
     surrogate: str | None,
+    exclude_unmeasured: bool,
     resume: bool,
 ) -> None:
     """Search a table's space for Pareto-optimal networks; killed at any moment, --resume goes on.
@@ -58,6 +60,13 @@ def run(
     if name not in surrogates.NAMES:
         raise UserError(f"unknown surrogate {name!r}: choose one of {', '.join(surrogates.NAMES)}")
     table = tables.load(lut)
+    if not table.complete and not exclude_unmeasured:
+        key, reason = next(iter(table.table.unmeasured.items()))
+        raise UserError(
+            f"{lut} is incomplete, its device cannot run {len(table.table.unmeasured)} units, such as {key!r} "
+            f"({reason}): "
+            "add --exclude-unmeasured to search without the networks that have them"
+        )
     dataset = load_data(data)
     folder = out or Path("runs") / f"{lut.stem}-{dataset.name}"
     if supernet is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ IntArray = NDArray[np.int64]
 
 ENUMERABLE = 1 << 18  # spellings; a space of so few is listed when chance no longer finds what is left
 _FRUITLESS_DRAWS = 50
+
+Runs = Callable[[IntArray], NDArray[np.bool_]]  # of networks (n, D): which of them can be run at all, (n,)
 
 
 class SearchSpace(Protocol):
@@ -44,15 +46,23 @@ def bounds(space: SearchSpace) -> IntArray:
     return space.canonical(np.stack([smallest, largest]))
 
 
-def initial_sample(space: SearchSpace, n: int, rng: np.random.Generator) -> IntArray:
+def all_run(X: IntArray) -> NDArray[np.bool_]:
+    """Every network can be run."""
+    return np.ones(len(X), dtype=np.bool_)
+
+
+def initial_sample(space: SearchSpace, n: int, rng: np.random.Generator, runs: Runs = all_run) -> IntArray:
     """Up to n distinct networks, shape (m, D): both bounds first, the rest uniform; m < n when there are no more."""
-    first = distinct(bounds(space))[:n]
-    rest = draw_unseen(space, n - len(first), {key(x) for x in first}, rng)
+    first = distinct(bounds(space))
+    first = first[runs(first)][:n]
+    rest = draw_unseen(space, n - len(first), {key(x) for x in first}, rng, runs)
     return np.concatenate([first, rest])
 
 
-def draw_unseen(space: SearchSpace, n: int, seen: Collection[bytes], rng: np.random.Generator) -> IntArray:
-    """Up to n distinct canonical encodings whose key is not in `seen`, shape (m, D).
+def draw_unseen(
+    space: SearchSpace, n: int, seen: Collection[bytes], rng: np.random.Generator, runs: Runs = all_run
+) -> IntArray:
+    """Up to n distinct canonical encodings that can be run and whose key is not in `seen`, shape (m, D).
 
     m < n only when the space has no more; a space too large to be listed is taken to be used up when
     fifty rounds of drawing find nothing new.
@@ -62,13 +72,15 @@ def draw_unseen(space: SearchSpace, n: int, seen: Collection[bytes], rng: np.ran
     fruitless = 0
     while len(drawn) < n and fruitless < _FRUITLESS_DRAWS:
         before = len(drawn)
-        for x in space.sample(max(16, n - len(drawn)), rng):
+        X = space.sample(max(16, n - len(drawn)), rng)
+        for x in X[runs(X)]:
             if len(drawn) < n and key(x) not in known:
                 known.add(key(x))
                 drawn.append(x)
         fruitless = fruitless + 1 if len(drawn) == before else 0
     if len(drawn) < n and enumerable(space):
-        left = [x for x in everything(space) if key(x) not in known]
+        X = everything(space)
+        left = [x for x in X[runs(X)] if key(x) not in known]
         drawn += [left[i] for i in rng.permutation(len(left))[: n - len(drawn)]]
     return np.array(drawn, dtype=np.int64).reshape(len(drawn), len(space.cardinalities))
 

@@ -30,6 +30,9 @@ class Candidates:
     latency_ms: FloatArray  # (n,)
 
 
+_WORST = 1e12  # of both objectives, of a network that cannot be run
+
+
 def candidates(
     space: SearchSpace,
     miou: Objective,
@@ -42,7 +45,8 @@ def candidates(
 ) -> Candidates:
     """The networks worth considering: NSGA-II's last population, maximising `miou` and minimising `latency_ms`.
 
-    A space with no more spellings than NSGA-II would evaluate is ranked whole instead: exact and cheaper.
+    A space with no more spellings than NSGA-II would evaluate is ranked whole instead: exact and cheaper. A network of
+    infinite latency cannot be run: any other beats it, and it is no candidate.
 
     Args:
         population: networks in a generation.
@@ -52,6 +56,7 @@ def candidates(
     """
     if enumerable(space, limit=population * generations):
         X = everything(space)
+        X = X[np.isfinite(latency_ms(X))]
         return Candidates(X, miou(X), latency_ms(X))
     first = _first_population(space, population, start, rng)
     algorithm = NSGA2(
@@ -65,8 +70,9 @@ def candidates(
     algorithm.setup(_Digits(space, miou, latency_ms), termination=("n_gen", generations))
     while algorithm.has_next():
         algorithm.next()
-    X = space.canonical(algorithm.pop.get("X"))
     F = algorithm.pop.get("F").astype(np.float64)
+    run = F[:, 1] < _WORST
+    X, F = space.canonical(algorithm.pop.get("X"))[run], F[run]
     return Candidates(X, -F[:, 0], F[:, 1])
 
 
@@ -90,7 +96,9 @@ class _Digits(Problem):
     def _evaluate(self, X: IntArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         # Only what is evaluated is canonical: the inactive genes stay in the population and can come back to life.
         canonical = self._space.canonical(X)
-        out["F"] = np.stack([-self._miou(canonical), self._latency_ms(canonical)], axis=1)
+        F = np.stack([-self._miou(canonical), self._latency_ms(canonical)], axis=1)
+        F[np.isinf(F[:, 1])] = _WORST
+        out["F"] = F
 
 
 class _DigitMutation(Mutation):

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from search.evolution.initialisation import IntArray, SearchSpace, draw_unseen, key
+from search.evolution.initialisation import IntArray, Runs, SearchSpace, all_run, draw_unseen, key
 from search.evolution.nsga2 import Candidates
 from search.evolution.pareto import non_dominated
 
@@ -15,7 +15,12 @@ FloatArray = NDArray[np.float64]
 
 
 def hierarchical(
-    space: SearchSpace, candidates: Candidates, k: int, seen: Collection[bytes], rng: np.random.Generator
+    space: SearchSpace,
+    candidates: Candidates,
+    k: int,
+    seen: Collection[bytes],
+    rng: np.random.Generator,
+    runs: Runs = all_run,
 ) -> IntArray:
     """Up to k networks to evaluate next, distinct, none of them in `seen` (keys of canonical encodings), (m, D).
 
@@ -31,7 +36,7 @@ def hierarchical(
     others = others[np.lexsort((others, latency_ms[others], -miou[others]))]
     chosen = np.concatenate([chosen, others[: k - len(chosen)]])
     picked = candidates.encodings[fresh[chosen]]
-    drawn = draw_unseen(space, k - len(picked), {*seen, *(key(x) for x in picked)}, rng)
+    drawn = draw_unseen(space, k - len(picked), {*seen, *(key(x) for x in picked)}, rng, runs)
     return np.concatenate([picked, drawn])
 
 

@@ -60,15 +60,7 @@ def micro_table(tmp_path_factory, micro_space) -> Path:
         **dict.fromkeys(("seed", "floor", "cap", "visits", "restarts"), 1),
         plan={"unit": len(entries)},
     )
-    factors = {kind: [1.0] * 3 for kind in ("stem", "first", "layer", "decoder")}
-    calibration = Calibration(
-        constant_ms=[0.1] * 3,
-        factors=factors,
-        ms_per_million_params=0.0,
-        noise_percent=1.0,
-        interval_percent=2.0,
-        networks=[],
-    )
+    calibration = Calibration(constant_ms=[0.1] * 3, noise_percent=1.0, interval_percent=[2.0] * 3, networks=[])
     path = tmp_path_factory.mktemp("table") / "lut.json"
     table = Table(device=device, space=micro_space.to_dict(), method=method, entries=entries, calibration=calibration)
     lut.save(path, table)

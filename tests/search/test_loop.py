@@ -141,3 +141,29 @@ def test_what_cannot_be(settings: dict, said: str) -> None:
 def test_a_latency_that_is_no_number_is_said() -> None:
     with pytest.raises(UserError, match="mend the latency table"):
         Search(SPACE, lambda X: np.full(len(X), np.nan), seed=0)
+
+
+@pytest.mark.parametrize("generations", [15, 400])
+def test_networks_that_the_device_cannot_run_are_never_asked_for(generations: int) -> None:
+    """Those whose third digit is 2, the most accurate ones; by NSGA-II and, with 400, by ranking the whole space."""
+
+    def partly_infinite(X: np.ndarray) -> np.ndarray:
+        return np.where(X[:, 2] == 2, np.inf, latency(X))
+
+    population = 150 if generations == 400 else 20
+    own = Search(
+        SPACE,
+        partly_infinite,
+        seed=3,
+        initial=20,
+        infill=5,
+        surrogate="ridge",
+        population=population,
+        inner_generations=generations,
+    )
+    finish(own, 45)
+    assert len(own.encodings) == 45
+    assert (own.encodings[:, 2] < 2).all()
+    assert np.isfinite(own.latency_ms).all()
+    with pytest.raises(UserError, match="cannot be run on this device"):
+        own.tell([[2] * 10], [0.5])

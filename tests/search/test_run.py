@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 from click.testing import CliRunner
@@ -166,3 +167,23 @@ def test_an_unfinished_run_has_no_report(tmp_path: Path, unbroken: Path) -> None
     (tmp_path / "config.toml").write_bytes((unbroken / "config.toml").read_bytes())
     with pytest.raises(UserError, match="has not ended"):
         run("report", str(tmp_path))
+
+
+def test_an_incomplete_table_is_refused_or_searched_without_what_it_lacks(
+    boxes: None, tmp_path: Path, micro_table: Path, micro_supernet: Path
+) -> None:
+    """The largest decoders do not run: a third of all networks has one."""
+    lut = tables.load(micro_table)
+    last = [unit.key for unit in lut.space.units if unit.kind == "decoder" and unit.channels_32 == 512]
+    entries = {key: entry for key, entry in lut.table.entries.items() if key not in last}
+    partial = tmp_path / "partial.json"
+    tables.save(
+        partial, lut.table.model_copy(update={"entries": entries, "unmeasured": dict.fromkeys(last, "too big")})
+    )
+    with pytest.raises(UserError, match=r"cannot run .* units, such as 'decoder.*--exclude-unmeasured"):
+        run(*arguments(partial, micro_supernet, tmp_path / "refused"))
+    run(*arguments(partial, micro_supernet, tmp_path / "run", "--exclude-unmeasured"))
+    archive = Archive(tmp_path / "run" / "archive.jsonl", lut.space)
+    X = np.array([network.encoding for network in archive.networks])
+    assert len(X) == 8 + 2 * 4
+    assert tables.load(partial).runs(X).all()
