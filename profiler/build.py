@@ -142,10 +142,11 @@ def _measure(
     clock = link.hello()["clock"]
 
     def unsure(known: Sequence[Record]) -> set[str]:
-        """Networks with units whose interval is still too wide."""
-        loose = nodes.loose_units(space, unit_times(plan, space, known, clock), rule.target)
-        touched = [any(unit.key in loose for unit in space.decode(x).units) for x in plan.designed]
-        return {plans.network_key(x) for x in plan.designed[np.array(touched, dtype=bool)]}
+        """Profiled networks whose sum of units is not known well enough."""
+        if not len(plan.designed):
+            return set()
+        again = nodes.unsettled(space, unit_times(plan, space, known, clock), plan.designed, rule.target)
+        return {plans.network_key(x) for x in plan.designed[again]}
 
     def run(jobs: Sequence[Job], title: str) -> None:
         Session(jobs, plan.reference, link, journal, records, rule, seed, plan.effort, unsure).run(title)

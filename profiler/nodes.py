@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device_agents.statistics import t975, trimmed_mean
 from mosegnet.architecture import Architecture
-from mosegnet.digits import FloatArray
-from mosegnet.space import UNITS_PER_NETWORK, Space
+from mosegnet.digits import FloatArray, IntArray
+from mosegnet.space import Space
 from profiler.visits import CONTENTION, Drift, Record
 
 _PREFIX = re.compile(r"(?:^|[^A-Za-z0-9])(stem|stages\.\d+\.\d+|decoder)\.")
 _BEFORE = "ReorderInput"  # a conversion that the node after it asked for
 _RUNS_OF_THE_KIND = 6
 
+BoolArray = NDArray[np.bool_]
 Node = tuple[str, str, tuple[float, ...]]  # name, operator, milliseconds of each run
 
 
@@ -88,28 +91,24 @@ def usual_spread(space: Space, times: Mapping[str, UnitTimes]) -> dict[str, floa
     return {kind: known.get(kind, middle) for kind in shares}
 
 
-def loose_units(space: Space, times: Mapping[str, UnitTimes], target: float) -> set[str]:
-    """Units that deserve another visit: their runs say them neither within `target` of themselves, nor well enough.
+def unsettled(space: Space, times: Mapping[str, UnitTimes], X: IntArray, target: float) -> BoolArray:
+    """Which of the networks X deserve another visit, shape (n,): the sum of their units is not known within `target`.
 
-    Errors of a network's n units add up as their squares: with target / sqrt(n) of the least network each, they move
-    no network of their scale by more than the target. Nor do more visits help where the same unit differs more from
-    network to network.
+    Errors of single units add up as their squares, so that each may be known less well than the sum. More visits do
+    not help where a unit differs from network to network more than from run to run.
     """
     usual = usual_spread(space, times)
-    loose = set()
-    for scale in range(len(space.scales)):
-        units = space.decode(space.smallest(scale)).units
-        if not all(unit.key in times for unit in units):
-            continue
-        least_ms = math.fsum(times[unit.key].latency_ms for unit in units)
-        bearable_ms = target * least_ms / math.sqrt(UNITS_PER_NETWORK)
-        for unit, own in zip(space.units, space.unit_scales, strict=True):
-            if own == scale and unit.key in times:
-                found = times[unit.key]
-                between_ms = usual[unit.kind] * found.latency_ms / math.sqrt(found.networks)
-                if found.within_ms > max(target * found.latency_ms, bearable_ms, between_ms):
-                    loose.add(unit.key)
-    return loose
+    found = []
+    for x in X:
+        counts = Counter(unit for unit in space.decode(x).units if unit.key in times)
+        sums = [(count, times[unit.key], usual[unit.kind]) for unit, count in counts.items()]
+        within_ms = math.hypot(*(count * one.within_ms for count, one, _ in sums))
+        between_ms = math.hypot(
+            *(count * share * one.latency_ms / math.sqrt(one.networks) for count, one, share in sums)
+        )
+        sum_ms = math.fsum(count * one.latency_ms for count, one, _ in sums)
+        found.append(within_ms > max(target * sum_ms, between_ms))
+    return np.array(found, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

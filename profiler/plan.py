@@ -26,9 +26,7 @@ from profiler import sampling
 
 VALIDATION_NETWORKS = 24
 EMPTY_SHAPE: Shape = (IMAGE_CHANNELS, 1, 1)  # its context is next to nothing: what a call of the runtime costs
-_CALIBRATION_PER_SCALE = 5
-_LEAST_CALIBRATION = 8
-_HYBRID_PER_SCALE = 10
+_CALIBRATION_PER_SCALE = 10
 _NETWORKS_PER_SCALE = 100
 
 MethodName = Literal["stub", "designed", "networks", "hybrid"]
@@ -105,8 +103,7 @@ def make_plan(
     if method == "networks":
         calibration = sampling.mixed(space, networks or _NETWORKS_PER_SCALE * scales, rng, none)
     else:
-        own = _HYBRID_PER_SCALE * scales if method == "hybrid" else _CALIBRATION_PER_SCALE * scales
-        calibration = sampling.spread(space, networks or max(own, _LEAST_CALIBRATION), rng)
+        calibration = sampling.spread(space, networks or _CALIBRATION_PER_SCALE * scales, rng)
     validation = sampling.held_out(space, VALIDATION_NETWORKS, rng, np.concatenate([designed, calibration]))
     stubs = method == "stub" or (method == "hybrid" and not has_prior)
     known = {tuple(x) for x in designed.tolist()}

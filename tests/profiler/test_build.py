@@ -96,7 +96,7 @@ def test_a_table_says_where_it_is_from(table_file, space):
     assert table.validation.networks == 24
     assert table.validation.kendall_tau > 0.99
     assert table.validation.flops.kendall_tau < table.validation.kendall_tau
-    assert len(table.calibration.networks) == 5 * len(space.scales)
+    assert len(table.calibration.networks) == 10 * len(space.scales)
     held_out = {tuple(network.encoding) for network in table.validation.measured}
     assert not held_out & {tuple(network.encoding) for network in table.calibration.networks}
 

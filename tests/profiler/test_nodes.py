@@ -88,17 +88,17 @@ def test_intervals_cover_the_truth_and_narrow_with_the_runs():
 
 
 def test_a_unit_that_differs_from_network_to_network_says_so():
-    """More visits would not help it: it is uncertain, and not loose."""
+    """More visits would not help it: it is uncertain, and settled."""
     rng = np.random.default_rng(1)
     by_network = 1 + 0.1 * rng.standard_normal(len(X))
     found = times(records(X, lambda key, network: [by_network[network]] * 4))
     layers = [one for key, one in found.items() if key.startswith("layer")]
     assert 0.05 < np.median([one.between_ms / one.latency_ms for one in layers]) < 0.15
-    assert nodes.loose_units(SPACE, found, 0.01) == set()
+    assert not nodes.unsettled(SPACE, found, X, 0.01).any()
     known = prior.of_nodes(SPACE, found, {}, 0.01)[1]
     assert np.median([one.sd_ms / one.latency_ms for one in known.values()]) > 0.03
     jumping = times(records(X, lambda key, network: 1 + 0.2 * rng.standard_normal(4)))
-    assert nodes.loose_units(SPACE, jumping, 0.01)
+    assert nodes.unsettled(SPACE, jumping, X, 0.01).all()
 
 
 def test_runs_during_which_others_had_the_processor_do_not_count():
