@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 from pathlib import Path
 
 from mosegnet.common.console import warn
@@ -13,6 +14,7 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.files import write_atomic
 
 LIMIT_BYTES = 20 * 10**9
+_ABANDONED_S = 3600.0  # a part this old has nobody who will finish it
 _ROOM = 0.9  # of the limit is left after a clean-up, so that not every conversion cleans up
 
 
@@ -80,9 +82,12 @@ class ModelCache:
     def _make_room(self) -> None:
         """Remove the least recently used until enough is free; parts that killed processes left go with them."""
         files = []
+        abandoned_s = time.time() - _ABANDONED_S
         for path in self.folder.glob("*/*"):
             with contextlib.suppress(OSError):  # removed by another process
                 stat = path.stat()
+                if path.suffix == ".part" and stat.st_mtime > abandoned_s:
+                    continue  # another process is at it
                 files.append((stat.st_mtime, stat.st_size, path))
         total_bytes = sum(size for _, size, _ in files)
         if total_bytes <= self._limit_bytes:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 
 KEPT_OF_A_RUN = 5  # folders of failed conversions
@@ -98,7 +97,7 @@ class LocalRunner:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._kept = 0
-        self._tidied = False
+        self._tidied = self._registered = self._over = False
 
     def capacity(self) -> Capacity:
         """Cores that this process may use, and memory that neither the machine nor its control group has given out."""
@@ -144,6 +143,8 @@ class LocalRunner:
                 in_time = _wait(process, timeout_s, stop)
             finally:
                 self._end(process)
+            if self._over:
+                raise Stopped
             return Finished(process.returncode if in_time else None, _tail(stdout), _tail(stderr))
 
     def remove(self, folder: str) -> None:
@@ -167,34 +168,33 @@ class LocalRunner:
     def _start(
         self, command: Sequence[str], folder: str, stdout: IO[bytes], stderr: IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        try:
-            process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-                start_new_session=True,  # a process group of its own, so that all of it can be ended
-            )  # fmt: skip
-        except FileNotFoundError:
-            raise UserError(f"cannot run {command[0]}: there is no such program on {self.where}") from None
         with self._lock:
-            if not self._running:
+            if self._over:
+                raise Stopped
+            if not self._registered:
+                self._registered = True
                 atexit.register(self._end_all)
+            with explain_os_errors(command[0], "run"):
+                process = subprocess.Popen(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                    start_new_session=True,  # a process group of its own, so that all of it can be ended
+                )  # fmt: skip
             self._running.add(process)
         return process
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """Kill whatever is left of the command's process group: ATC's compilers outlive it when it is killed."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill_group(process)
         process.wait()
         with self._lock:
             self._running.discard(process)
-            if not self._running:
-                atexit.unregister(self._end_all)
 
     def _end_all(self) -> None:
-        for process in list(self._running):
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        """This program ends, and whoever should have stopped the conversions did not."""
+        with self._lock:
+            self._over = True
+            for process in self._running:
+                _kill_group(process)
 
     def _tidy(self) -> None:
         """Delete what killed runs left, and the oldest of what was kept."""
@@ -224,6 +224,11 @@ def _reclaimable_bytes(stat: Path) -> int:
     """What a control group counts as used but gives back when asked: files in memory."""
     values = dict(line.split()[:2] for line in stat.read_text().splitlines())
     return int(values.get("inactive_file", 0))
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _wait(process: subprocess.Popen[bytes], timeout_s: float, stop: threading.Event) -> bool:

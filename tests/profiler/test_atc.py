@@ -320,3 +320,9 @@ def test_free_memory_is_the_lesser_of_machine_and_control_group(tmp_path: Path):
     (tmp_path / "memory.max").write_text("max\n")
     assert free_memory_bytes(tmp_path, tmp_path) == 1_024_000
     assert free_memory_bytes(tmp_path / "no", tmp_path / "no") is None
+
+
+def test_a_place_that_cannot_be_written_is_one_error(scripted):
+    scripted.root.write_text("a file")
+    with pytest.raises(UserError, match="cannot write .*root: .*file, not a folder"):
+        scripted.atc(cann=None).convert(model())

@@ -95,7 +95,7 @@ def test_several_processes_at_once_never_see_a_part(tmp_path):
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0] * 3
-    assert not [file for file in tmp_path.rglob("*.part")]
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def put_and_get(folder: Path, seed: int) -> None:
@@ -105,6 +105,19 @@ def put_and_get(folder: Path, seed: int) -> None:
         cache.put(key, (key + f"{seed}{number}").encode() * 700)
         data = cache.get(key)
         assert data is None or data.startswith(key.encode())
+    assert cache._writable
+
+
+def test_parts_go_only_when_nobody_can_still_be_at_them(tmp_path):
+    cache = ModelCache(tmp_path, limit_bytes=1000)
+    shelf = tmp_path / KEYS[0][:2]
+    shelf.mkdir()
+    for name in ("new", "old"):
+        (shelf / f".{name}.part").write_bytes(bytes(900))
+    os.utime(shelf / ".old.part", (1e9, 1e9))
+    cache.put(KEYS[0], bytes(200))
+    assert {file.name for file in the_files(cache)} > {".new.part"}
+    assert not (shelf / ".old.part").exists()
 
 
 def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
