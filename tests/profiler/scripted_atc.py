@@ -5,8 +5,8 @@
 FOLDER/modes holds one mode a line, used up call by call; the last stays (none: `ok`). Every call leaves its arguments,
 working folder and environment in FOLDER/calls/. Modes: `ok`, `ok:linux` (arch in the file's name), `stale`,
 `empty`, `cut`, `foreign`, `nothing` (status 0, no file), `mute` (file, no success line), `status:N`, `signal:N`,
-`hang` (with a child that ignores SIGTERM), `hal`, `argument`, and `fail:TEXT` (the failed line, then TEXT).
-MODEL_MODE in the ONNX bytes' doc string, `mode=…`, goes before FOLDER/modes.
+`wait` (until FOLDER/go is there), `hang` (with a child that ignores SIGTERM), `hal`, `argument`, and `fail:TEXT` (the
+failed line, then TEXT). A mode in the model's doc string, `mode=…;`, goes before those of the file.
 """
 
 import json
@@ -58,9 +58,11 @@ def next_mode(folder: Path, onnx: bytes) -> str:
 def carry_out(mode: str, folder: Path, options: dict[str, str]) -> int:
     kind, _, value = mode.partition(":")
     if kind == "hang":
-        child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(600)"])
+        child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(100)"])
         (folder / "child").write_text(str(child.pid))
-        time.sleep(600)
+        time.sleep(100)
+    while kind == "wait" and not (folder / "go").exists():
+        time.sleep(0.01)
     if kind == "signal":
         os.kill(os.getpid(), int(value))
         signal.pause()

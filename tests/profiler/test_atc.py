@@ -105,20 +105,21 @@ def test_what_can_pass_by_itself_is_tried_once_more(scripted, mode):
 
 
 def test_after_a_kill_the_second_try_is_alone_and_less_parallel(scripted):
-    """Another conversion is under way when one is killed: the second try waits for it."""
-    atc = scripted.atc(env={"ATC_SLEEP_S": "0.5"})
-    other = threading.Thread(target=atc.convert, args=(model("other"),))
+    """Another conversion is under way when one is killed: the second try waits until that has ended."""
+    atc = scripted.atc()
+    other = threading.Thread(target=atc.convert, args=(model("other", "wait"),))
     other.start()
-    while not scripted.calls:
-        time.sleep(0.01)
+    wait_for(lambda: scripted.calls)
     other_alive = []
-    original = LocalRunner.run
+    run = atc._runner.run
 
-    def run(self, *args):
+    def observed(*args):
         other_alive.append(other.is_alive())
-        return original(self, *args)
+        done = run(*args)
+        threading.Timer(0.2, (scripted.folder / "go").touch).start()  # a second try that does not wait is sooner
+        return done
 
-    atc._runner.run = run.__get__(atc._runner)
+    atc._runner.run = observed
     assert kind_of(atc.convert(model(mode="status:137"), compilers=4)) == "killed"
     assert other_alive == [True, False]
     assert [call["env"]["TE_PARALLEL_COMPILER"] for call in scripted.calls[1:]] == ["4", "1"]
