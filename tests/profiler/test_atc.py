@@ -9,7 +9,7 @@ from atc_fixtures import Scripted, model
 from mosegnet.common.errors import UserError
 from profiler.convert import AtcOptions, Failure, runner
 from profiler.convert.atc import HEADER_BYTES, header_fault
-from profiler.convert.runner import LocalRunner, Stopped, free_memory_bytes
+from profiler.convert.runner import Stopped, free_memory_bytes
 from profiler.convert.toolkit import opsets, parse_probe, precision_option
 
 
@@ -174,7 +174,7 @@ def test_set_env_is_sourced_and_env_comes_after_it(scripted, tmp_path):
     program.chmod(0o755)
     set_env = folder / "set_env.sh"
     set_env.write_text(f'echo noise\nexport PATH="{"$(dirname "}"$BASH_SOURCE")":$PATH FROM_SCRIPT=$# BOTH=script\n')
-    env = {"BOTH": "mine; touch pwned", "ODD": "a'b\"c $(touch pwned)\nd"}
+    env = {"BOTH": "mine; touch pwned", "TE_PARALLEL_COMPILER": "7", "ODD": "a'b\"c $(touch pwned)\nd"}
     data = scripted.atc(command="atc", set_env=str(set_env), env=env).convert(model())
     assert kind_of(data) == "converted"
     (call,) = scripted.calls
@@ -325,5 +325,5 @@ def test_free_memory_is_the_lesser_of_machine_and_control_group(tmp_path: Path):
 
 def test_a_place_that_cannot_be_written_is_one_error(scripted):
     scripted.root.write_text("a file")
-    with pytest.raises(UserError, match="cannot write .*root: .*file, not a folder"):
+    with pytest.raises(UserError, match=r"cannot write .*root: .*file, not a folder"):
         scripted.atc(cann=None).convert(model())
