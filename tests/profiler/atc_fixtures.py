@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Scripted:
     @property
     def calls(self) -> list[dict[str, Any]]:
         """What it has been called with, in order."""
-        return [json.loads(path.read_text()) for path in sorted((self.folder / "calls").iterdir())]
+        return [json.loads(path.read_text()) for path in sorted((self.folder / "calls").glob("*.json"))]
 
     def options(self, **changes: Any) -> AtcOptions:
         """Options that lead to it."""
@@ -51,11 +52,19 @@ class Scripted:
         return sorted(self.root.iterdir()) if self.root.exists() else []
 
     def alive(self) -> list[int]:
-        """Processes of it that still run, its children included."""
+        """Processes of it that go on running, its children included."""
         pids = [call["pid"] for call in self.calls]
         with contextlib.suppress(OSError):
             pids.append(int((self.folder / "child").read_text()))
-        return [pid for pid in pids if is_alive(pid)]
+        return survivors(pids)
+
+
+def survivors(pids: list[int]) -> list[int]:
+    """Those that still run after a while: a killed process takes a moment to go."""
+    deadline = time.monotonic() + 20
+    while (alive := [pid for pid in pids if is_alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return alive
 
 
 def is_alive(pid: int) -> bool:

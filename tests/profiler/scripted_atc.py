@@ -27,7 +27,9 @@ def main() -> int:
     mode = next_mode(folder, Path(options["model"]).read_bytes())
     calls = folder / "calls"
     call = {"argv": sys.argv[2:], "cwd": os.getcwd(), "env": dict(os.environ), "pid": os.getpid()}
-    (calls / f"{time.monotonic_ns()}-{os.getpid()}.json").write_text(json.dumps(call))
+    part = calls / f"{time.monotonic_ns()}-{os.getpid()}.part"
+    part.write_text(json.dumps(call))
+    part.rename(part.with_suffix(".json"))  # whole or absent: the test looks while we work, and may kill us
     if mode == "hal":
         print(
             "/opt/cann/bin/atc.bin: error while loading shared libraries: libascend_hal.so: cannot open shared "
@@ -59,7 +61,8 @@ def carry_out(mode: str, folder: Path, options: dict[str, str]) -> int:
     kind, _, value = mode.partition(":")
     if kind == "hang":
         child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(15, 1); time.sleep(100)"])
-        (folder / "child").write_text(str(child.pid))
+        (folder / "child.part").write_text(str(child.pid))
+        (folder / "child.part").rename(folder / "child")
         time.sleep(100)
     while kind == "wait" and not (folder / "go").exists():
         time.sleep(0.01)
