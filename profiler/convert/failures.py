@@ -128,7 +128,7 @@ def clean(line: str) -> str:
 
 def last_line(lines: list[str]) -> str:
     """The last line with anything but dots on it."""
-    return next((line for line in reversed(lines) if line.strip(" .\r")), "")
+    return next((line for line in reversed(lines) if clean(line).strip(" .")), "")
 
 
 def _coded(lines: list[str]) -> Failure | None:

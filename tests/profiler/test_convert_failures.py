@@ -72,6 +72,7 @@ def test_any_output_has_a_class_and_one_printable_line(status, stdout, stderr):
     ("status", "stdout", "stderr", "kind", "line"),
     [
         (255, f"{FAILED}\n\n", "", "internal", "status 255"),
+        (126, "", "\x1f", "environment", "cannot be started"),
         (255, f"ModuleNotFoundError: No module named '_struct'\n{FAILED}\nE40000: Failed to import te.\n", "",
          "environment", "E40000: Failed to import te."),
         (255, f"ModuleNotFoundError: No module named '_struct'\n{FAILED}\n", "", "environment", "'_struct'"),

@@ -311,7 +311,7 @@ def test_a_program_that_ends_leaves_no_process(tmp_path, ctrl_c, status):
     done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     pids = [int(path.stem.split("-")[1]) for path in (folder / "calls").glob("*.json")]
-    assert len(pids) >= 2
+    assert pids
     assert survivors([int((folder / "child").read_text()), *pids]) == []
 
 
