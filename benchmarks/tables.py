@@ -93,7 +93,7 @@ def _networks(space: Space, X: IntArray, calibration: IntArray) -> tuple[Mapping
     """Held-out and calibration networks, in turns; the device time of two visits to the calibration networks."""
     jobs = [network_job(space, x, "validation") for x in np.concatenate([X, calibration])]
     with Link(DEVICE) as link:
-        measured = whole.in_turns(jobs, reference_job(space), link, 0, "measuring networks")
+        measured = whole.in_turns(DEVICE, [link], jobs, reference_job(space), 0, "measuring networks")
         spent_s = 0.0
         for x in calibration:
             timing = link.time(network_model(space.decode(x)), Rule(), "calibration")

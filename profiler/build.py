@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from mosegnet.common.console import note, warn
-from mosegnet.common.errors import UserError
+from mosegnet.common.errors import DeviceError, UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.space import Space
 from profiler import nodes
 from profiler import plan as plans
+from profiler.convert import Converter, converter_of
 from profiler.devices import Device
 from profiler.finish import finish, now, unit_times
 from profiler.link import Link, Rule
@@ -76,9 +78,11 @@ def build(
         raise UserError(
             f"{journal_file} holds an unfinished build: add --resume to go on with it, or --restart to start anew"
         )
-    with Link(device) as link:
-        plan = _plan(space, method, link.hello(), seed)
-        header = _header(device, space, plan, method, rule, seed, link)
+    with ExitStack() as stack:
+        links = open_boards(device, stack)
+        plan = _plan(space, method, links[0].hello(), seed)
+        converter = converter_of(device)
+        header = _header(device, space, plan, method, rule, seed, links[0], converter)
         if records:
             _check_same_build(journal_file, records[0], header)
             note(f"going on with {journal_file}: {_count(records)} measurements are there")
@@ -87,8 +91,8 @@ def build(
             if not records:
                 journal.append(header)
                 records.append(header)
-            _measure(plan, space, link, journal, records, rule, seed)
-            telemetry, restarts = link.telemetry(), link.restarts
+            _measure(plan, space, links, converter, journal, records, rule, seed)
+            telemetry, restarts = links[0].telemetry(), sum(link.restarts for link in links)
         finally:
             journal.close()
     lut = finish(plan, space, records, telemetry, restarts, method.prior)
@@ -135,11 +139,44 @@ def _plan(space: Space, method: Method, hello: dict[str, Any], seed: int) -> Pla
     return plans.make_plan(space, name, method.networks, method.prior is not None, np.random.default_rng(seed))
 
 
+def open_boards(device: Device, stack: ExitStack) -> list[Link]:
+    """A link to each of the device's boards that answers; they have to be alike.
+
+    Raises:
+        DeviceError: none of them answers, or they differ in chip or runtime.
+    """
+    links: list[Link] = []
+    for board in device.boards():
+        link = Link(board)
+        stack.callback(link.close)
+        try:
+            link.hello()
+        except DeviceError as error:
+            if len(device.boards()) == 1:
+                raise
+            warn(f"board {board.host} is set aside: {error}")
+            continue
+        links.append(link)
+    if not links:
+        raise DeviceError(f"device {device.name}: none of its {len(device.boards())} boards answers")
+    kinds = {(link.hello()["chip"], str(sorted(link.hello()["runtime"].items()))) for link in links}
+    if len(kinds) > 1:
+        raise DeviceError(f"device {device.name}: its boards are not alike: {', '.join(sorted(map(str, kinds)))}")
+    return links
+
+
 def _measure(
-    plan: Plan, space: Space, link: Link, journal: Journal, records: list[Record], rule: Rule, seed: int
+    plan: Plan,
+    space: Space,
+    links: Sequence[Link],
+    converter: Converter,
+    journal: Journal,
+    records: list[Record],
+    rule: Rule,
+    seed: int,
 ) -> None:
     """Carry the plan out; units of which no network would run are tried by themselves."""
-    clock = link.hello()["clock"]
+    clock = links[0].hello()["clock"]
 
     def unsure(known: Sequence[Record]) -> set[str]:
         """Profiled networks whose sum of units is not known well enough."""
@@ -149,7 +186,8 @@ def _measure(
         return {plans.network_key(x) for x in plan.designed[again]}
 
     def run(jobs: Sequence[Job], title: str) -> None:
-        Session(jobs, plan.reference, link, journal, records, rule, seed, plan.effort, unsure).run(title)
+        session = Session(jobs, plan.reference, links, journal, records, rule, seed, plan.effort, unsure, converter)
+        session.run(title)
 
     run(plan.jobs, f"measuring {records[0]['device']['name']}")
     if plan.method == "designed":
@@ -159,7 +197,16 @@ def _measure(
             run(plans.stub_jobs(missing), "trying units of which no network ran")
 
 
-def _header(device: Device, space: Space, plan: Plan, method: Method, rule: Rule, seed: int, link: Link) -> Record:
+def _header(
+    device: Device,
+    space: Space,
+    plan: Plan,
+    method: Method,
+    rule: Rule,
+    seed: int,
+    link: Link,
+    converter: Converter,
+) -> Record:
     keys = "\n".join([*(job.key for job in plan.jobs), plan.reference.key])
     clocks = {name: value for name, value in link.telemetry().items() if name in _CLOCKS}
     return {
@@ -174,6 +221,7 @@ def _header(device: Device, space: Space, plan: Plan, method: Method, rule: Rule
         "plan": hashlib.sha256(keys.encode()).hexdigest(),
         "hello": {key: value for key, value in link.hello().items() if key != "pid"},
         "clocks": clocks,
+        "conversion": converter.describe(),
         "started": now(),
     }
 

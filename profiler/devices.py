@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
@@ -18,37 +18,101 @@ FILES = (Path("devices.toml"), Path("~/.config/mosegnas/devices.toml"))  # the f
 class Device(BaseModel):
     """One device: where its agent runs, with which runtime, and how.
 
-    `cores` are the processor cores that the agent is pinned to; None pins it to as many as it has threads, the last
-    ones, which the system's own work uses least.
+    `cores` are the processor cores that the agent is pinned to; None pins it, on this machine, to as many as it has
+    threads, the last ones, which the system's own work uses least. `hosts` are several boards of one kind that share
+    the work. `convert` says where models are converted for the board: `host` is this machine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1)
-    link: Literal["local"] = "local"
-    runtime: Literal["onnxruntime"] = "onnxruntime"
+    link: Literal["local", "ssh"] = "local"
+    runtime: Literal["onnxruntime", "acl"] = "onnxruntime"
     threads: int = Field(default=1, ge=1)
     spinning: bool = False
     cores: tuple[int, ...] | None = None
+    # over SSH; what is not said is taken from ~/.ssh/config
+    host: str | None = None
+    hosts: tuple[str, ...] = ()
+    port: int | None = Field(default=None, ge=1, le=65535)
+    user: str | None = None
+    key: Path | None = None
+    jump: str | None = None
+    python: str = Field(default="python3", min_length=1)
+    folder: str = Field(default="~/.mosegnas", min_length=1)  # of the agent's files on the board
+    # Ascend
+    set_env: str | None = None
+    device_id: int = Field(default=0, ge=0)
+    soc: str | None = None
+    convert: Literal["host", "board"] = "host"
+    atc: str = Field(default="atc", min_length=1)
+    host_set_env: str | None = None
     simulated: bool = False
     source: str = "built in"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Device:
+        if self.link == "ssh" and not (self.host or self.hosts):
+            raise ValueError("link ssh needs a host, or several hosts")
+        if self.link == "local" and (self.host or self.hosts or self.jump):
+            raise ValueError('a host is reached over SSH: add link = "ssh"')
+        if self.host and self.hosts:
+            raise ValueError("give a host or several hosts, not both")
+        if self.runtime == "acl" and self.soc is None:
+            raise ValueError("runtime acl needs the soc version, such as Ascend310 (`npu-smi info` names it)")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
         """What the agent's runtime is created with."""
+        if self.runtime == "acl":
+            return {"device_id": self.device_id}
         return {"threads": self.threads, "spinning": self.spinning}
 
+    @property
+    def agent_environment(self) -> dict[str, str]:
+        """Variables of an agent on this machine; the emulator's stand-ins are found through them."""
+        if self.runtime == "acl" and self.simulated:
+            site = str(emulator_site())
+            return {"PYTHONPATH": os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH")])])}
+        return {}
+
+    def boards(self) -> list[Device]:
+        """Each board by itself."""
+        if not self.hosts:
+            return [self]
+        return [self.model_copy(update={"host": host, "hosts": ()}) for host in self.hosts]
+
     def pinned_cores(self) -> list[int] | None:
-        """The cores to pin to, or None where the system cannot pin or all cores are wanted."""
+        """The cores to pin to, or None where the system cannot pin, all cores are wanted, or the board decides."""
         if self.cores is not None:
             return list(self.cores)
-        if not hasattr(os, "sched_getaffinity"):
+        if self.link != "local" or self.runtime == "acl" or not hasattr(os, "sched_getaffinity"):
             return None
         usable = sorted(os.sched_getaffinity(0))
         return usable[-self.threads :] if self.threads < len(usable) else None
 
 
-_BUILT_IN = (Device(name="cpu"),)
+def emulator_site() -> Path:
+    """The folder from which Python imports the stand-in for `acl`."""
+    import device_agents
+
+    return Path(device_agents.__file__).parent / "emulator" / "site"
+
+
+# The Atlas 200 DK as it comes: address, user and chip; `devices.toml` says where yours differs.
+_ATLAS: dict[str, Any] = {
+    "link": "ssh",
+    "runtime": "acl",
+    "host": "192.168.0.2",
+    "user": "HwHiAiUser",
+    "soc": "Ascend310",
+}
+_BUILT_IN = (
+    Device(name="cpu"),
+    Device(name="atlas", **_ATLAS),
+    Device(name="atlas-emulator", runtime="acl", soc="Ascend310", simulated=True),
+)
 
 
 def known() -> dict[str, Device]:
@@ -56,9 +120,10 @@ def known() -> dict[str, Device]:
     devices = {device.name: device for device in _BUILT_IN}
     for path in FILES:
         for device in _read(path.expanduser()):
-            if device.name in devices and devices[device.name].source == "built in":
+            if device.name in ("cpu", "atlas-emulator"):
                 raise UserError(f"{path}: {device.name!r} is built in, give the device another name")
-            devices.setdefault(device.name, device)
+            if device.name not in devices or devices[device.name].source == "built in":
+                devices[device.name] = device
     return devices
 
 
@@ -93,9 +158,13 @@ def _read(path: Path) -> list[Device]:
 def _device(path: Path, name: str, table: dict[str, Any]) -> Device:
     if "name" in table or "source" in table:
         raise UserError(f"{path}: the name of device {name!r} is that of its table, leave out 'name' and 'source'")
+    start = _ATLAS if name == "atlas" else {}
+    if "hosts" in table:
+        start = {field: value for field, value in start.items() if field != "host"}
     try:
-        return Device(name=name, source=str(path), **table)
+        return Device(name=name, source=str(path), **{**start, **table})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: device {name!r}, field {field!r}: {first['msg']}") from None
+        where = f", field {field!r}" if field else ""
+        raise UserError(f"{path}: device {name!r}{where}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from device_agents.faults import Fault
@@ -13,7 +14,9 @@ from device_agents.statistics import median, trimmed_mean
 from mosegnet import space as spaces
 from mosegnet.common.console import progress_bar
 from mosegnet.common.errors import DeviceError
+from profiler.convert import Failure, converter_of
 from profiler.devices import Device
+from profiler.findings import Finding
 from profiler.link import Link, Rule
 from profiler.plan import EFFORT, reference_job
 
@@ -24,37 +27,53 @@ _SLOW_SHARE = 0.9  # of the highest frequency, under which a processor is slowed
 _COARSE_CLOCK_US = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; without `good`, `remedy` says what to do."""
-
-    what: str
-    good: bool
-    remedy: str = ""
-
-
-def examine(device: Device, seconds: float) -> list[Finding]:
-    """Everything that can be found out, with a repeatability test of so many seconds.
+def examine(device: Device, seconds: float) -> Iterator[Finding]:
+    """Everything that can be found out, with a repeatability test of so many seconds; stops where the rest is moot.
 
     Raises:
-        DeviceError: the device does not answer.
+        DeviceError: a device that seemed fit does not answer.
     """
+    for board in device.boards():
+        if board.link == "ssh":
+            from profiler.board import examine_board
+
+            findings = list(examine_board(board))
+            yield from findings
+            if not all(finding.good for finding in findings):
+                return
+        yield from _examine_agent(board, seconds)
+
+
+def _examine_agent(device: Device, seconds: float) -> Iterator[Finding]:
     with Link(device) as link:
         hello = link.hello()
-        delay_ms = _delay_ms(link)
+        runtime = hello["runtime"]
+        simulated = ", SIMULATED" if runtime.get("simulated") or device.simulated else ""
+        yield Finding(
+            f"agent {hello['agent']} answers in {_delay_ms(link):.2f} ms: {hello['chip'] or hello['system']}{simulated}",
+            True,
+        )
+        threads = f", {runtime['threads']} thread(s) on core(s) {hello['cores']}" if "threads" in runtime else ""
+        yield Finding(f"{runtime['name']} {runtime['version']}, {runtime['precision']}{threads}", True)
+        model = _model(device)
+        if isinstance(model, Failure):
+            yield Finding(f"a first unit cannot be converted: {model.line}", False, model.remedy)
+            return
+        if device.runtime == "acl":
+            yield Finding("a first unit is converted", True)
         before = link.telemetry()
-        repeats, contention = _repeat(link, hello["clock"], seconds)
+        repeats, contention = _repeat(link, model, hello["clock"], seconds)
         after = link.telemetry()
-    runtime = hello["runtime"]
-    threads = f", {runtime['threads']} thread(s) on core(s) {hello['cores']}" if "threads" in runtime else ""
-    return [
-        Finding(f"agent {hello['agent']} answers in {delay_ms:.2f} ms: {hello['chip'] or hello['system']}", True),
-        Finding(f"{runtime['name']} {runtime['version']}, {runtime['precision']}{threads}", True),
-        _clock(hello, after),
-        *_system(before, after),
-        _contention(contention),
-        *_repeatability(repeats),
-    ]
+    yield _clock(hello, after)
+    yield from _system(before, after)
+    yield _contention(contention)
+    yield from _repeatability(repeats)
+
+
+def _model(device: Device) -> bytes | Path | Failure:
+    """A small network as the device loads it."""
+    with converter_of(device).models([reference_job(spaces.load("tiny"))]) as models:
+        return next(iter(models))[1]
 
 
 def _delay_ms(link: Link) -> float:
@@ -66,15 +85,14 @@ def _delay_ms(link: Link) -> float:
     return 1e3 * median(delays_s)
 
 
-def _repeat(link: Link, clock: str, seconds: float) -> tuple[list[float], float]:
+def _repeat(link: Link, model: bytes | Path, clock: str, seconds: float) -> tuple[list[float], float]:
     """A small network's latency visit after visit, and wall time over processor time."""
-    job = reference_job(spaces.load("tiny"))
     found_ms: list[float] = []
     ratios: list[float] = []
     started_s = time.monotonic()
     with progress_bar("repeating a small network", seconds) as bar:
         while (spent_s := time.monotonic() - started_s) < seconds or len(found_ms) < _LEAST_REPEATS:
-            timing = link.time(job.make(), _RULE, "a small network")
+            timing = link.time(model, _RULE, "a small network")
             if isinstance(timing, Fault):
                 raise DeviceError(f"the device cannot run a small network ({timing.kind}: {timing.detail})")
             samples = timing.samples_ms

@@ -166,7 +166,7 @@ def _device_record(header: Record, telemetry: Mapping[str, Any]) -> DeviceRecord
         batch=runtime.pop("batch"),
         threads=runtime.pop("threads", None),
         simulated=device["simulated"] or bool(runtime.pop("simulated", False)),
-        runtime_options=runtime,
+        runtime_options={**runtime, **({"conversion": conversion} if (conversion := header["conversion"]) else {})},
         cores=hello["cores"],
         power_mode=", ".join(telemetry.get("governors", [])) or None,
         frequency_mhz=telemetry.get("frequency_mhz"),

@@ -1,17 +1,11 @@
-"""The line to an agent: a process of this machine, spoken to in JSON lines, with deadlines and bounded restarts."""
+"""The line to an agent, here or on a board: JSON lines, with deadlines and bounded restarts."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import itertools
 import json
-import os
-import selectors
-import subprocess
+import math
 import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,12 +17,14 @@ from device_agents.faults import Fault
 from mosegnet.common.console import warn
 from mosegnet.common.errors import DeviceError
 from profiler.devices import Device
+from profiler.pipe import Host, LinkLost, LocalHost, Pipe
 
 AGENT_COMMAND = (sys.executable, "-m", "device_agents")
 RESTARTS = 3  # in a row, over one model
 SILENCE_S = 120.0  # an agent at work says something after every run, at most once a second
 _START_S = 60.0
-_CLOSE_S = 5.0
+_LONGEST_LINE = 64 << 20  # bytes; a profile of a large network is a few hundred kB
+_SHORT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +66,18 @@ class Profile:
     spent_s: float
 
 
-class LinkLost(Exception):
-    """The agent died, fell silent or talks nonsense: this process of it is of no more use."""
-
-
 class Link:
-    """An agent that is started when needed and started again when it fails.
+    """An agent that is started when needed and started again when it fails, on this machine or on a board.
 
     Raises:
+        UserError: something that the user can mend stands in the way, such as a host key that is not known.
         DeviceError: the agent failed `RESTARTS` times in a row over one request; what it last said is quoted.
     """
 
     def __init__(self, device: Device, command: Sequence[str] | None = None, silence_s: float = SILENCE_S) -> None:
-        self._device, self._command, self._silence_s = device, command or AGENT_COMMAND, silence_s
-        self._process: _Process | None = None
+        self._device, self._silence_s = device, silence_s
+        self._host: Host = host_of(device, command or AGENT_COMMAND)
+        self._talk: _Conversation | None = None
         self._hello: dict[str, Any] = {}
         self.restarts = 0
 
@@ -98,53 +92,72 @@ class Link:
 
     def hello(self) -> dict[str, Any]:
         """What the agent says of itself, its runtime and its system."""
-        self._persist("starting", lambda process: None)
+        self._persist("starting", lambda talk: None)
         return self._hello
 
     def time(self, model: bytes | Path, rule: Rule, name: str) -> Timing | Fault:
         """Load a model, measure and unload it; `name` is for messages. A Fault is the device's own refusal."""
-        return self._persist(f"measuring {name}", lambda process: self._time(process, model, rule))
+        return self._persist(f"measuring {name}", lambda talk: self._time(talk, model, rule))
 
-    def profile(self, model: bytes, warm_up: int, runs: int, name: str) -> Profile | Fault:
+    def profile(self, model: bytes | Path, warm_up: int, runs: int, name: str) -> Profile | Fault:
         """Time a model node by node. A Fault is the device's own refusal."""
-        request = {"bytes": _text(model), "warm_up": warm_up, "runs": runs}
 
-        def action(process: _Process) -> Profile | Fault:
-            answer = process.ask("profile", request, self._silence_s)
+        def action(talk: _Conversation) -> Profile | Fault:
+            request = {**self._host.place(model), "warm_up": warm_up, "runs": runs}
+            answer = self._ask(talk, "profile", request)
             return answer if isinstance(answer, Fault) else _profile(answer)
 
         return self._persist(f"profiling {name}", action)
 
+    def infer(self, model: bytes | Path, inputs: dict[str, list[float]], name: str) -> dict[str, list[float]] | Fault:
+        """Outputs of one inference by name, flat lists of floats; for checks, not for timing."""
+        return self._persist(f"running {name}", lambda talk: self._infer(talk, model, inputs))
+
     def telemetry(self) -> dict[str, Any]:
         """What the device's system can say of itself now."""
-        readings = self._persist("reading telemetry", lambda process: process.ask("telemetry", {}, self._silence_s))
+        readings = self._persist("reading telemetry", lambda talk: self._ask(talk, "telemetry", {}))
         return {} if isinstance(readings, Fault) else readings
 
     def close(self) -> None:
-        """End the agent."""
-        if self._process is not None:
-            self._process.end()
-            self._process = None
+        """End the agent and let go of its host."""
+        self._hang_up()
+        self._host.close()
 
-    def _time(self, process: _Process, model: bytes | Path, rule: Rule) -> Timing | Fault:
-        source = {"path": str(model.resolve())} if isinstance(model, Path) else {"bytes": _text(model)}
-        loaded = process.ask("load", source, self._silence_s)
+    def _time(self, talk: _Conversation, model: bytes | Path, rule: Rule) -> Timing | Fault:
+        loaded = self._ask(talk, "load", self._host.place(model))
         if isinstance(loaded, Fault):
             return loaded
-        answer = process.ask("measure", {"model": loaded["model"], "rule": asdict(rule)}, self._silence_s)
-        process.ask("unload", {"model": loaded["model"]}, self._silence_s)
+        answer = self._ask(talk, "measure", {"model": loaded["model"], "rule": asdict(rule)})
+        self._ask(talk, "unload", {"model": loaded["model"]})
         return answer if isinstance(answer, Fault) else _timing(answer, loaded.get("spent_s", 0.0))
+
+    def _infer(
+        self, talk: _Conversation, model: bytes | Path, inputs: dict[str, list[float]]
+    ) -> dict[str, list[float]] | Fault:
+        loaded = self._ask(talk, "load", self._host.place(model))
+        if isinstance(loaded, Fault):
+            return loaded
+        answer = self._ask(talk, "infer", {"model": loaded["model"], "inputs": inputs})
+        self._ask(talk, "unload", {"model": loaded["model"]})
+        return answer if isinstance(answer, Fault) else _outputs(answer)
+
+    def _ask(self, talk: _Conversation, op: str, fields: dict[str, Any]) -> Any:
+        """The answer, JSON data or a Fault; a device that needs a reset needs a new process as well."""
+        answer = talk.ask(op, fields, self._silence_s)
+        if isinstance(answer, Fault) and answer.kind == "device":
+            raise LinkLost(answer.detail)
+        return answer
 
     def _persist(self, doing: str, action: Any) -> Any:
         """Carry out `action`, on a new process of the agent after each failure."""
         for attempt in itertools.count():
             try:
-                if self._process is None:
+                if self._talk is None:
                     self._start()
-                return action(self._process)
+                return action(self._talk)
             except LinkLost as lost:
-                last_words = self._process.last_words() if self._process is not None else ""
-                self.close()
+                last_words = self._talk.last_words() if self._talk is not None else ""
+                self._hang_up()
                 reason = f"{lost}{f' ({last_words})' if last_words else ''}"
                 if attempt == RESTARTS:
                     raise DeviceError(
@@ -158,16 +171,21 @@ class Link:
                 raise
         raise AssertionError
 
+    def _hang_up(self) -> None:
+        if self._talk is not None:
+            self._talk.end()
+            self._talk = None
+
     def _start(self) -> None:
-        self._process = _Process(self._command)
         device = self._device
+        self._talk = _Conversation(self._host.start())
         fields = {
             "protocol": PROTOCOL,
             "runtime": device.runtime,
             "options": device.options,
             "cores": device.pinned_cores(),
         }
-        answer = self._process.ask("hello", fields, _START_S)
+        answer = self._ask_hello(fields)
         if isinstance(answer, Fault):
             self.close()
             raise DeviceError(f"device {device.name} cannot be used: {answer.detail}")
@@ -175,19 +193,28 @@ class Link:
             raise DeviceError(f"device {device.name} came back as another one: its runtime or chip has changed")
         self._hello = answer
 
+    def _ask_hello(self, fields: dict[str, Any]) -> Any:
+        assert self._talk is not None
+        return self._talk.ask("hello", fields, _START_S)
+
+
+def host_of(device: Device, command: Sequence[str]) -> Host:
+    """Where the device's agent runs; `command` starts it on this machine."""
+    if device.link == "ssh":
+        from profiler.ssh import SshHost  # only who has a board waits for paramiko to load
+
+        return SshHost(device)
+    return LocalHost(command, device.agent_environment)
+
 
 def _identity(hello: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in hello.items() if key != "pid"}
 
 
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 def _timing(answer: dict[str, Any], load_s: float) -> Timing:
     """The answer checked: it comes from outside."""
     try:
-        samples = {str(clock): [float(ms) for ms in values] for clock, values in answer["samples_ms"].items()}
+        samples = {str(clock): [_positive(ms) for ms in values] for clock, values in answer["samples_ms"].items()}
         if "wall" not in samples or not all(samples.values()):
             raise ValueError("no samples")
         return Timing(
@@ -200,6 +227,20 @@ def _timing(answer: dict[str, Any], load_s: float) -> Timing:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise LinkLost(f"the agent's measurement makes no sense: {error!r}") from None
+
+
+def _outputs(answer: dict[str, Any]) -> dict[str, list[float]]:
+    try:
+        return {str(name): [float(value) for value in values] for name, values in answer["outputs"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LinkLost(f"the agent's outputs make no sense: {error!r}") from None
+
+
+def _positive(ms: Any) -> float:
+    """A time, as a number that can be one."""
+    if not 0 < float(ms) < math.inf:
+        raise ValueError(f"{ms} is no time")
+    return float(ms)
 
 
 def _profile(answer: dict[str, Any]) -> Profile:
@@ -217,26 +258,11 @@ def _profile(answer: dict[str, Any]) -> Profile:
         raise LinkLost(f"the agent's profile makes no sense: {error!r}") from None
 
 
-class _Process:
-    """One process of the agent."""
+class _Conversation:
+    """Requests and answers over one process of the agent, lines of JSON."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        try:
-            self._popen = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                start_new_session=True,  # Ctrl-C in the terminal is the near side's to handle
-            )
-        except OSError as error:
-            raise DeviceError(f"cannot start the agent {command[0]}: {error.strerror}") from error
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        self._in, self._out = self._popen.stdin.fileno(), self._popen.stdout.fileno()
-        os.set_blocking(self._in, False)
-        os.set_blocking(self._out, False)
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
         self._buffer = b""
         self._ids = itertools.count(1)
 
@@ -247,11 +273,11 @@ class _Process:
             LinkLost: the agent is gone, silent for `silence_s`, or answers something else.
         """
         number = next(self._ids)
-        self._write(json.dumps({"id": number, "op": op, **fields}).encode() + b"\n", silence_s)
+        self._pipe.send(json.dumps({"id": number, "op": op, **fields}).encode() + b"\n", silence_s)
         while True:
             answer = _parse(self._read_line(silence_s))
             if answer.get("id") != number:
-                raise LinkLost(f"the agent answered request {answer.get('id')!r} instead of {number}")
+                raise LinkLost(f"the agent answered request {_short(answer.get('id'))} instead of {number}")
             if "alive" in answer:
                 continue
             if "fault" in answer:
@@ -261,60 +287,24 @@ class _Process:
             return answer["ok"]
 
     def last_words(self) -> str:
-        """The last line it wrote to standard error."""
-        self._stderr.seek(0)
-        lines = self._stderr.read()[-4000:].decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        """The last line that the agent wrote to standard error."""
+        return self._pipe.last_words()
 
     def end(self) -> None:
-        """Close its input, wait a little, then kill it."""
-        with contextlib.suppress(OSError):
-            assert self._popen.stdin is not None
-            self._popen.stdin.close()
-        try:
-            self._popen.wait(_CLOSE_S if self._popen.poll() is None and not self._buffer else 0)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()
-        assert self._popen.stdout is not None
-        self._popen.stdout.close()
-        self._stderr.close()
-
-    def _write(self, data: bytes, silence_s: float) -> None:
-        while data:
-            self._wait(self._in, selectors.EVENT_WRITE, silence_s)
-            try:
-                data = data[os.write(self._in, data) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise LinkLost(self._death()) from None
+        """End the process; one that is in the middle of an answer is not waited for."""
+        self._pipe.end(patient=not self._buffer)
 
     def _read_line(self, silence_s: float) -> bytes:
-        while b"\n" not in self._buffer:
-            self._wait(self._out, selectors.EVENT_READ, silence_s)
-            chunk = os.read(self._out, 1 << 16)
-            if not chunk:
-                raise LinkLost(self._death())
-            self._buffer += chunk
-        line, self._buffer = self._buffer.split(b"\n", 1)
+        pieces = [self._buffer]
+        size = len(self._buffer)
+        while b"\n" not in pieces[-1]:
+            pieces.append(self._pipe.receive(silence_s))
+            size += len(pieces[-1])
+            if size > _LONGEST_LINE:
+                self._buffer = b"too much"  # no more patience with it
+                raise LinkLost(f"the agent's answer is longer than {_LONGEST_LINE >> 20} MiB")
+        line, self._buffer = b"".join(pieces).split(b"\n", 1)
         return line
-
-    def _wait(self, descriptor: int, event: int, silence_s: float) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(descriptor, event)
-            if not selector.select(silence_s):
-                self._popen.kill()
-                raise LinkLost(f"the agent was silent for {silence_s:g} s")
-
-    def _death(self) -> str:
-        deadline = time.monotonic() + 1.0
-        while self._popen.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        status = self._popen.poll()
-        if status is None:
-            return "the agent closed its output"
-        return f"the agent was killed by signal {-status}" if status < 0 else f"the agent ended with status {status}"
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -323,7 +313,7 @@ def _parse(line: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise LinkLost(f"the agent answered {line[:60]!r}, which is not JSON data")
+        raise LinkLost(f"the agent answered {_short(line)}, which is not JSON data")
     return answer
 
 
@@ -331,3 +321,9 @@ def _fault(value: Any) -> Fault:
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         raise LinkLost("the agent's fault makes no sense")
     return Fault(value["kind"], value.get("detail", ""))
+
+
+def _short(value: Any) -> str:
+    """Anything from outside, in a few printable characters."""
+    words = ascii(value)
+    return words if len(words) <= _SHORT else words[:_SHORT] + "…"

@@ -122,7 +122,7 @@ class _Occurrence:
 
 def _occurrences(architecture: Architecture, record: Record, drift: Drift) -> list[tuple[str, _Occurrence]]:
     nodes: list[Any] = record["nodes"]
-    factor, flags = drift.at(record["time_s"]), drift.flags(record["time_s"])
+    factor, flags = drift.factor(record), drift.flags(record)
     runs = _quiet_runs(record)
     if len(runs) < len(record["total_ms"]):
         flags = (*flags, "contended")

@@ -13,8 +13,10 @@ from device_agents.faults import Fault
 from device_agents.statistics import t975, trimmed_mean
 from mosegnet.common.console import progress_bar
 from mosegnet.common.errors import DeviceError
+from profiler.convert import Failure, converter_of
 from profiler.devices import Device
 from profiler.link import Link, Rule
+from profiler.plan import Job
 
 _LEAST_PAIRS, _MOST_PAIRS = 8, 40
 _TARGET = 0.003  # half of the ratio's interval, where neither is plainly faster
@@ -46,12 +48,13 @@ def compare(device: Device, model: Path, other: Path) -> Ratio:
         DeviceError: the device failed for good, or cannot run one of them.
     """
     found_ms: list[tuple[float, float]] = []
-    with Link(device) as link, progress_bar("comparing", _MOST_PAIRS) as bar:
+    one, two = _models(device, model, other)
+    with Link(device.boards()[0]) as link, progress_bar("comparing", _MOST_PAIRS) as bar:
         while not _enough(found_ms):
             if len(found_ms) % 2:
-                pair = (_time_ms(link, model), _time_ms(link, other))
+                pair = (_time_ms(link, one, model), _time_ms(link, two, other))
             else:
-                pair = (_time_ms(link, other), _time_ms(link, model))[::-1]
+                pair = (_time_ms(link, two, other), _time_ms(link, one, model))[::-1]
             found_ms.append(pair)
             bar.advance(1, "" if len(found_ms) < 2 else f"±{100 * _interval(found_ms)[1]:.2f} %")
     return judge(found_ms)
@@ -80,8 +83,20 @@ def _interval(found_ms: list[tuple[float, float]]) -> tuple[float, float]:
     return float(logs.mean()), half
 
 
-def _time_ms(link: Link, path: Path) -> float:
-    timing = link.time(path, _RULE, str(path))
+def _models(device: Device, *paths: Path) -> list[bytes | Path]:
+    """The models as the device loads them."""
+    jobs = [Job(str(path), "model", lambda path=path: path) for path in paths]  # type: ignore[misc]
+    found: list[bytes | Path] = []
+    with converter_of(device).models(jobs) as models:
+        for job, model in models:
+            if isinstance(model, Failure):
+                raise DeviceError(f"{job.key} cannot be converted: {model.message}")
+            found.append(model)
+    return found
+
+
+def _time_ms(link: Link, model: bytes | Path, path: Path) -> float:
+    timing = link.time(model, _RULE, str(path))
     if isinstance(timing, Fault):
         raise DeviceError(f"{path} cannot be measured ({timing.kind}: {timing.detail})")
     return trimmed_mean(timing.samples_ms[link.hello()["clock"]])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,14 @@ from device_agents.statistics import ci95, trimmed_mean
 from mosegnet.common.console import Bar, progress_bar, warn
 from mosegnet.common.errors import DeviceError
 from mosegnet.common.journal import Journal
+from profiler.convert import Converter, Failure, NoConversion
 from profiler.link import Link, Rule, Timing
 from profiler.plan import EFFORT, Effort, Job, Role
 from profiler.visits import Record, estimates, needs_more, outliers
 
 BLOCK = 8  # models between two measurements of the reference
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
-OF_THE_MODEL = ("load", "run", "memory", "profile")  # kinds of fault that another model may be free of
+OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
 _PROFILE_RUNS = (3, 10)
@@ -32,33 +35,38 @@ Unsure = Callable[[Sequence[Record]], set[str]]  # keys of profiled networks tha
 
 
 class Session:
-    """One build or validation on one device.
+    """One build or validation on one device, or on several boards of its kind.
 
     `records` are those already in the journal: what they hold is not measured again. The order of each visit follows
-    from the seed alone, so an interrupted session goes on where it was. A model that the device refuses twice is
-    recorded as refused, with the reason, and not tried again.
+    from the seed alone, so an interrupted session goes on where it was. A model that cannot be converted, or that the
+    device refuses twice, is recorded as refused, with the reason, and not tried again. Boards share each visit; one
+    that fails is set aside, and its work goes on elsewhere.
 
     Raises:
-        DeviceError: the device failed for good, or refuses everything; what was measured so far is in the journal.
+        DeviceError: every board failed for good, or refuses everything; what was measured is in the journal.
     """
 
     def __init__(
         self,
         jobs: Sequence[Job],
         reference: Job,
-        link: Link,
+        links: Sequence[Link],
         journal: Journal,
         records: list[Record],
         rule: Rule,
         seed: int,
         effort: Mapping[Role, Effort] = EFFORT,
         unsure: Unsure | None = None,
+        converter: Converter | None = None,
     ) -> None:
         self._jobs, self._reference = jobs, reference
-        self._link, self._journal, self._rule, self._seed = link, journal, rule, seed
+        self._journal, self._rule, self._seed = journal, rule, seed
         self._effort, self._unsure = effort, unsure
+        self._converter: Converter = converter or NoConversion()
         self.records = records
-        self.clock: str = link.hello()["clock"]
+        self.clock: str = links[0].hello()["clock"]
+        self._lock = threading.Lock()
+        self._boards = [_Board(k, link, self) for k, link in enumerate(links)]
 
     def run(self, title: str) -> None:
         """Make every visit that is due, then those to models of which too little is known."""
@@ -116,70 +124,167 @@ class Session:
         return [job for job in jobs if job.key not in done]
 
     def _visit(self, visit: int, jobs: Sequence[Job], bar: Bar) -> None:
-        for start in range(0, len(jobs), BLOCK):
-            self._measure_reference(visit)
-            for job in jobs[start : start + BLOCK]:
-                bar.advance(1, self._measure(visit, job))
-        if jobs:
+        """Share the jobs among the boards until all are done."""
+        while jobs:
+            with self._converter.models(jobs) as models:
+                work = _Work(models)
+                failures = self._share(visit, work, bar)
+            jobs = self._not_done(visit, jobs)
+            self._boards = [board for board in self._boards if board.number not in failures]
+            if not self._boards:
+                raise next(iter(failures.values()))
+            for number, error in failures.items():
+                warn(f"board {number + 1} is set aside: {error}; {len(self._boards)} go on")
+
+    def _share(self, visit: int, work: _Work, bar: Bar) -> dict[int, DeviceError]:
+        """Let every board work at once; the errors of those that failed, by number."""
+        failures: dict[int, DeviceError] = {}
+        others: list[BaseException] = []
+
+        def carry_out(board: _Board) -> None:
+            try:
+                board.visit(visit, work, bar)
+            except DeviceError as error:
+                failures[board.number] = error
+            except BaseException as error:
+                others.append(error)
+                work.stop()
+
+        if len(self._boards) == 1:
+            carry_out(self._boards[0])
+        else:
+            threads = [threading.Thread(target=carry_out, args=(board,), daemon=True) for board in self._boards]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if others:
+            raise others[0]
+        return failures
+
+    def keep(self, record: Record) -> None:
+        """Write a record to the journal, from any board's thread."""
+        with self._lock:
+            record = {**record, "time_s": round(time.time(), 3)}
+            self._journal.append(record)
+            self.records.append(record)
+
+    # --- what a board asks ---------------------------------------------------------------------------------------
+
+    def rule_of(self, job: Job) -> Rule:
+        """The stopping rule for a job."""
+        return replace(self._rule, target=self._rule.target * self._effort[job.role].looseness)
+
+    @property
+    def reference(self) -> Job:
+        """The model measured again and again."""
+        return self._reference
+
+    def reference_model(self) -> bytes | Path:
+        """The reference as the device loads it.
+
+        Raises:
+            DeviceError: it cannot be converted.
+        """
+        with self._converter.models([self._reference]) as models:
+            model = next(iter(models))[1]
+        if isinstance(model, Failure):
+            raise DeviceError(f"the reference, the least network, cannot be converted: {model.message}")
+        return model
+
+    def give_up_on_a_device_that_refuses_everything(self, fault: Fault) -> None:
+        """Five refusals at the very start are no fault of the models."""
+        tried = [record["what"] for record in self.records if record["what"] in ("measured", "profiled", "refused")]
+        if len(tried) == _REFUSED_IN_A_ROW and set(tried) == {"refused"}:
+            raise DeviceError(
+                f"the device refuses every model ({fault.kind}: {fault.detail}); `profiler doctor` may say why, "
+                "--restart starts anew"
+            )
+
+
+class _Work:
+    """Models that several boards take in turn."""
+
+    def __init__(self, models: Iterator[tuple[Job, bytes | Path | Failure]]) -> None:
+        self._models = models
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def take(self) -> tuple[Job, bytes | Path | Failure] | None:
+        with self._lock:
+            return None if self._stopped else next(self._models, None)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+class _Board:
+    """One link, and what it has in hand."""
+
+    def __init__(self, number: int, link: Link, session: Session) -> None:
+        self.number, self._link, self._session = number, link, session
+        self._reference_model: bytes | Path | None = None
+        self._reference_ms = 0.0
+
+    def visit(self, visit: int, work: _Work, bar: Bar) -> None:
+        count = 0
+        while (taken := work.take()) is not None:
+            if count % BLOCK == 0:
+                self._measure_reference(visit)
+            bar.advance(1, self._measure(visit, *taken))
+            count += 1
+        if count:
             self._measure_reference(visit)
 
-    def _measure(self, visit: int, job: Job) -> str:
+    def _measure(self, visit: int, job: Job, model: bytes | Path | Failure) -> str:
         """Measure one model; returns some words for the progress bar."""
-        what = {"visit": visit, "key": job.key, "role": job.role}
-        found = self._persist(job)
+        what = self._what(visit, job.key) | {"role": job.role}
+        found = Fault("convert", model.message) if isinstance(model, Failure) else self._persist(job, model)
         if isinstance(found, Fault):
-            self._keep({"what": "refused", **what, **found.to_dict()})
-            self._give_up_on_a_device_that_refuses_everything(found)
+            self._session.keep({"what": "refused", **what, **found.to_dict()})
+            self._session.give_up_on_a_device_that_refuses_everything(found)
             return f"{job.role} refused"
         if isinstance(found, Timing):
-            samples = found.samples_ms[self.clock]
-            self._keep({"what": "measured", **what, **asdict(found), "outliers": outliers(samples)})
+            samples = found.samples_ms[self._session.clock]
+            self._session.keep({"what": "measured", **what, **asdict(found), "outliers": outliers(samples)})
             return f"{job.role} ±{100 * ci95(samples) / trimmed_mean(samples):.1f} %"
-        self._keep({"what": "profiled", **what, **asdict(found)})
+        self._session.keep({"what": "profiled", **what, **asdict(found)})
         return job.role
 
-    def _persist(self, job: Job) -> Any:
+    def _what(self, visit: int, key: str) -> Record:
+        return {"visit": visit, "key": key} | ({"board": self.number} if self.number else {})
+
+    def _persist(self, job: Job, model: bytes | Path) -> Any:
         """A Timing or a Profile; a Fault when the device refused the model twice."""
-        found = self._ask(job)
+        found = self._ask(job, model)
         if isinstance(found, Fault):
             warn(f"{job.key}: {found.detail}; trying once more")
-            found = self._ask(job)
+            found = self._ask(job, model)
         if isinstance(found, Fault) and found.kind not in OF_THE_MODEL:
             raise DeviceError(f"{job.key} cannot be measured ({found.kind}: {found.detail}); what was measured is kept")
         return found
 
-    def _ask(self, job: Job) -> Any:
-        model = job.make()
+    def _ask(self, job: Job, model: bytes | Path) -> Any:
         if job.role == "designed":
             assert isinstance(model, bytes)
             return self._link.profile(model, _PROFILE_WARM_UP, self._profile_runs(job), job.key)
-        effort = self._effort[job.role]
-        return self._link.time(model, replace(self._rule, target=self._rule.target * effort.looseness), job.key)
+        return self._link.time(model, self._session.rule_of(job), job.key)
 
     def _profile_runs(self, job: Job) -> int:
-        reference = next(record for record in reversed(self.records) if record["what"] == "reference")
-        expected_ms = trimmed_mean(reference["samples_ms"][self.clock]) * job.flops / self._reference.flops
+        expected_ms = self._reference_ms * job.flops / self._session.reference.flops
         least, most = _PROFILE_RUNS
         return min(most, max(least, math.ceil(_PROFILE_MS / expected_ms)))
 
     def _measure_reference(self, visit: int) -> None:
-        timing = self._link.time(self._reference.make(), REFERENCE_RULE, self._reference.key)
+        if self._reference_model is None:
+            self._reference_model = self._session.reference_model()
+        key = self._session.reference.key
+        timing = self._link.time(self._reference_model, REFERENCE_RULE, key)
         if isinstance(timing, Fault):
             raise DeviceError(
                 f"the device cannot run the reference, the least network ({timing.kind}: {timing.detail}); "
                 "`profiler doctor` says what may be behind it"
             )
+        self._reference_ms = trimmed_mean(timing.samples_ms[self._session.clock])
         state = {name: value for name, value in self._link.telemetry().items() if name in _TELEMETRY}
-        self._keep({"what": "reference", "visit": visit, "key": self._reference.key, **asdict(timing), "state": state})
-
-    def _give_up_on_a_device_that_refuses_everything(self, fault: Fault) -> None:
-        tried = [record["what"] for record in self.records if record["what"] in ("measured", "profiled", "refused")]
-        if len(tried) == _REFUSED_IN_A_ROW and set(tried) == {"refused"}:
-            raise DeviceError(
-                f"the device refuses every model ({fault.kind}: {fault.detail}); delete the journal to start anew"
-            )
-
-    def _keep(self, record: Record) -> None:
-        record = {**record, "time_s": round(time.time(), 3)}
-        self._journal.append(record)
-        self.records.append(record)
+        self._session.keep({"what": "reference", **self._what(visit, key), **asdict(timing), "state": state})

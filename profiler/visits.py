@@ -83,29 +83,49 @@ def outliers(samples_ms: Sequence[float]) -> list[int]:
 class Drift:
     """How much slower the device was at a time than when undisturbed, by the reference measured in between.
 
-    Each reference also holds what the device's system said then: throttling and stolen time fall on the models
-    between two of them.
+    Several boards each have their own course; all are brought to the scale of the first by the reference that they
+    have in common. Each reference also holds what the device's system said then: throttling and stolen time fall on
+    the models between two of them.
     """
 
     def __init__(self, records: Sequence[Record], clock: str) -> None:
-        references = [record for record in records if record["what"] == "reference"]
+        references: dict[int, list[Record]] = {}
+        for record in records:
+            if record["what"] == "reference":
+                references.setdefault(record.get("board", 0), []).append(record)
         if not references:
             raise ValueError("no reference was measured")
+        self._courses = {board: _Course(found, clock) for board, found in sorted(references.items())}
+        self.reference_ms = next(iter(self._courses.values())).quiet_ms
+        self.most = max(course.most for course in self._courses.values())
+
+    def factor(self, record: Record) -> float:
+        """The factor of a measurement; 1 is the first board, undisturbed."""
+        course = self._courses[record.get("board", 0)]
+        return course.at(record["time_s"]) * course.quiet_ms / self.reference_ms
+
+    def flags(self, record: Record) -> tuple[str, ...]:
+        """What may have disturbed a measurement, by the two references around it."""
+        return self._courses[record.get("board", 0)].flags(record["time_s"])
+
+
+class _Course:
+    """One board over the time of a build."""
+
+    def __init__(self, references: Sequence[Record], clock: str) -> None:
         self._times_s = np.array([record["time_s"] for record in references])
         raw_ms = np.array([trimmed_mean(record["samples_ms"][clock]) for record in references])
         smooth_ms = _running_median(raw_ms)
-        self.reference_ms = float(np.quantile(smooth_ms, _QUIET_SHARE))
-        self._factors = smooth_ms / self.reference_ms
+        self.quiet_ms = float(np.quantile(smooth_ms, _QUIET_SHARE))
+        self._factors = smooth_ms / self.quiet_ms
         self.most = float(self._factors.max() - 1)
         states = [record.get("state", {}) for record in references]
         self._troubles = [_troubles(*pair) for pair in itertools.pairwise(states)]
 
     def at(self, time_s: float) -> float:
-        """The factor at a time; 1 is undisturbed."""
         return float(np.interp(time_s, self._times_s, self._factors))
 
     def flags(self, time_s: float) -> tuple[str, ...]:
-        """What may have disturbed a measurement at this time, by the two references around it."""
         k = int(np.searchsorted(self._times_s, time_s)) - 1
         drift = ("drift",) if self.at(time_s) > 1 + _DRIFT_FLAG else ()
         return (*drift, *(self._troubles[k] if 0 <= k < len(self._troubles) else ()))
@@ -131,7 +151,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     flags = [tuple(_visit_flags(record, drift)) for record in records]
     quiet = [record for record, own in zip(records, flags, strict=True) if not set(own) & set(_DISTURBED)]
     used = quiet if len(quiet) >= _UNDISTURBED_VISITS else records
-    factors = [drift.at(record["time_s"]) for record in used]
+    factors = [drift.factor(record) for record in used]
     samples = [record["samples_ms"][clock] for record in used]
     visits_ms = [trimmed_mean(values) / factor for values, factor in zip(samples, factors, strict=True)]
     within_ms = [ci95(values) / factor for values, factor in zip(samples, factors, strict=True)]
@@ -166,7 +186,7 @@ def _visit_flags(record: Record, drift: Drift) -> Iterable[str]:
         yield "not_warm"
     if _contention(record) > CONTENTION:
         yield "contended"
-    yield from drift.flags(record["time_s"])
+    yield from drift.flags(record)
 
 
 def _contention(record: Record) -> float:

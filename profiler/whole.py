@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 from mosegnet import space as spaces
 from mosegnet.common.console import warn
 from mosegnet.common.journal import Journal
-from profiler.build import replace_threads
+from profiler.build import open_boards, replace_threads
+from profiler.convert import converter_of
 from profiler.devices import Device
 from profiler.finish import now
 from profiler.link import Link, Rule
@@ -37,9 +39,10 @@ def validate(lut: Lut, device: Device, networks: int, seed: int) -> Validation:
     X = X[lut.runs(X)]
     jobs = [network_job(lut.space, x, "validation") for x in X]
     device = replace_threads(device, lut.device.threads)
-    with Link(device) as link:
-        _warn_of_another_device(lut, link.hello())
-        measured = in_turns(jobs, reference_job(lut.space), link, seed, "measuring held-out networks")
+    with ExitStack() as stack:
+        links = open_boards(device, stack)
+        _warn_of_another_device(lut, links[0].hello())
+        measured = in_turns(device, links, jobs, reference_job(lut.space), seed, "measuring held-out networks")
     return validation(lut, X, [measured[network_key(x)] for x in X], seed, now())
 
 
@@ -70,12 +73,15 @@ def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estim
     """
     names = dict.fromkeys(models)  # the same file twice is measured once
     jobs = [Job(str(path), "model", lambda path=path: path) for path in names]  # type: ignore[misc]
-    with Link(device) as link:
-        measured = in_turns(jobs, reference_job(spaces.load("tiny")), link, seed, f"measuring {len(jobs)} models")
+    with Link(device.boards()[0]) as link:
+        reference = reference_job(spaces.load("tiny"))
+        measured = in_turns(device, [link], jobs, reference, seed, f"measuring {len(jobs)} models")
     return [measured[str(path)] for path in models]
 
 
-def in_turns(jobs: Sequence[Job], reference: Job, link: Link, seed: int, title: str) -> dict[str, Estimate]:
+def in_turns(
+    device: Device, links: Sequence[Link], jobs: Sequence[Job], reference: Job, seed: int, title: str
+) -> dict[str, Estimate]:
     """Measure models that all have to run, several visits each, with a reference in between; by the jobs' keys.
 
     Raises:
@@ -83,7 +89,7 @@ def in_turns(jobs: Sequence[Job], reference: Job, link: Link, seed: int, title: 
     """
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.jsonl")
-        session = Session(jobs, reference, link, journal, [], Rule(), seed)
+        session = Session(jobs, reference, links, journal, [], Rule(), seed, converter=converter_of(device))
         try:
             session.run(title)
         finally:

@@ -4,6 +4,7 @@ from profiler.convert.atc import Atc, AtcOptions
 from profiler.convert.cache import ModelCache
 from profiler.convert.converters import AtcConverter, Converter, NoConversion
 from profiler.convert.failures import Failure
+from profiler.convert.of_device import converter_of
 from profiler.convert.runner import LocalRunner, Runner
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "ModelCache",
     "NoConversion",
     "Runner",
+    "converter_of",
 ]

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from profiler_fixtures import COMMAND, small_space
+from sshd_fixture import server  # noqa: F401 - a fixture
 
 from profiler import link
 from profiler.build import build
