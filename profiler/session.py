@@ -27,7 +27,7 @@ REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
 OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
-_PROFILE_RUNS = (3, 10)
+_PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
 _TELEMETRY = ("load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz")
 
