@@ -73,11 +73,11 @@ class Session:
         most = max(effort.visits for effort in self._effort.values())
         planned = [self._planned(visit) for visit in range(most)]
         total = sum(len(jobs) for jobs in planned)
-        left = [self._not_done(visit, jobs) for visit, jobs in enumerate(planned)]
         with progress_bar(title, total) as bar:
-            bar.advance(total - sum(len(jobs) for jobs in left))
-            for visit, jobs in enumerate(left):
-                self._visit(visit, jobs, bar)
+            for visit, jobs in enumerate(planned):
+                left = self._not_done(visit, jobs)  # what was refused in a visit before is done as well
+                bar.advance(len(jobs) - len(left))
+                self._visit(visit, left, bar)
         for visit in range(1, max(effort.most for effort in self._effort.values())):
             self._visit_again(visit)
 
