@@ -9,8 +9,9 @@ from typing import Any
 from mosegnet.common.errors import UserError
 from profiler.devices import Device
 from profiler.findings import Finding
-from profiler.ssh import START
-from profiler.ssh_connection import Connection, address_of
+from profiler.ssh_address import address_of
+from profiler.ssh_connection import Connection
+from profiler.ssh_pipe import start_command
 
 _PROBE_S = 60.0
 _LEAST_PYTHON = (3, 6)
@@ -142,7 +143,7 @@ def _pair(driver: str | None, cann: str | None) -> Finding:
 
 def _probe(device: Device, connection: Connection) -> dict[str, Any] | Finding:
     arguments = ["acl"] if device.runtime == "acl" else []
-    command = ["sh", "-c", START, "sh", device.set_env or "", device.python, "-", *arguments]
+    command = start_command(device.set_env, device.python, ["-", *arguments])
     done = connection.run(command, _PROBE_S, _PROBE.encode())
     if done.status == 127:
         return Finding(f"no {device.python!r} there", False, "give the board's interpreter, `python` in devices.toml")
