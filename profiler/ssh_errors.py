@@ -15,11 +15,11 @@ BROKEN = (
 
 
 class SshProblem(UserError):
-    """The user can mend it: `what` stands in the way, `remedy` says how."""
+    """The user can mend it: `what` stands in the way, `remedy` says how; `address` answered, and no more is known."""
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, address: str | None = None) -> None:
         super().__init__(f"{what}: {remedy}")
-        self.what, self.remedy = what, remedy
+        self.what, self.remedy, self.address = what, remedy, address
 
 
 class LoginRefused(SshProblem):

@@ -23,7 +23,8 @@ _HASH = (  # $1 the file, $2 a Python for machines without sha256sum
 )
 _HASH_IN_PYTHON = "import hashlib,sys;print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_TRY = 'mkdir -p "$(dirname "$1")" && head -c 65536 /dev/zero >> "$1"'  # says in the system's own words why nothing can be written
+# says in the system's own words why nothing can be written
+_TRY = 'mkdir -p "$(dirname "$1")" && head -c 65536 /dev/zero >> "$1"'
 
 
 class RemoteFiles:

@@ -66,6 +66,7 @@ def log_in(address: Address, sock: paramiko.Channel | None, last: bool) -> param
         raise SshProblem(
             f"{address} is not the host it was: its key has CHANGED to {error.key.get_name()} {fingerprint(error.key)}",
             "somebody may be in between, or it was set up anew: ask whoever runs it before you change known_hosts",
+            str(address),
         ) from None
     except BROKEN as error:
         client.close()
@@ -143,9 +144,8 @@ def _login_refused(address: Address, last: bool) -> LoginRefused:
     remedies = remedies or ["give a `key` in devices.toml", "load one with ssh-add"]
     if last:
         remedies.append(f"set {PASSWORD_VARIABLE}")
-    return LoginRefused(
-        f"the login at {address} was refused", f"{', or '.join(remedies)}; `{address.by_hand}` must work"
-    )
+    remedy = f"{', or '.join(remedies)}; `{address.by_hand}` must work"
+    return LoginRefused(f"the login at {address} was refused", remedy, str(address))
 
 
 def _remedy_of_key(path: str) -> str:
@@ -167,4 +167,5 @@ def _unknown(address: Address, key: paramiko.PKey) -> SshProblem:
     return SshProblem(
         f"{address} has a host key that is not known, {key.get_name()} {fingerprint(key)}",
         f"compare it with what `ssh-keygen -lf` says there of the .pub file in /etc/ssh, then add it with `{add}`",
+        str(address),
     )

@@ -18,7 +18,7 @@ _CLOSE_S = 5.0
 _DEATH_S = 1.0
 _CHUNK = 1 << 16
 _KEPT_ERRORS = 1 << 16  # bytes of standard error
-_NO_SET_ENV, _NO_PROGRAM = 126, 127  # exit statuses
+NO_SET_ENV, NO_PROGRAM = 126, 127  # exit statuses
 
 # $1 a script to source or nothing, $2 the program, then its arguments. Both may begin with ~/. What the script prints
 # is no answer of the agent, and its status means nothing: many end with a test that fails.
@@ -134,9 +134,9 @@ class SshPipe:
         if not self._channel.exit_status_ready():
             return LinkLost("the agent closed its output")
         where = f"{self._connection.address}"
-        if status == _NO_SET_ENV:
+        if status == NO_SET_ENV:
             return SshProblem(f"{where} has no {self._set_env}", "say in devices.toml where CANN's `set_env` is there")
-        if status == _NO_PROGRAM:
+        if status == NO_PROGRAM:
             return SshProblem(
                 f"{where} cannot run {self._program} ({self.last_words()})", "give its `python` in devices.toml"
             )

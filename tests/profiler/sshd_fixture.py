@@ -23,7 +23,7 @@ class Server:
     """An sshd with its files in `folder`; `home` is the client's."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self.home = folder, home
+        self.folder, self.home, self.user = folder, home, getpass.getuser()
         self.remote = folder / "far side"  # with a space: every path must be quoted
         self.remote.mkdir(parents=True)
         (home / ".ssh").mkdir(parents=True, exist_ok=True)
@@ -74,6 +74,13 @@ class Server:
         path = Path(f"/proc/{pid}/task/{pid}/children")
         return [int(word) for word in path.read_text().split()] if path.exists() else []
 
+    def force(self, command: str) -> None:
+        """From the next login on, whatever is asked for runs this instead."""
+        self.stop()
+        with open(self.folder / "config", "a") as config:
+            config.write(f"ForceCommand {command}\n")
+        self.start()
+
     def trust(self, key: Path | None = None) -> None:
         """Put a host key into the client's known_hosts: the server's own, or another one."""
         words = (key or self.host_key).with_suffix(".pub").read_text().split()
@@ -81,7 +88,7 @@ class Server:
 
     def device(self, **changes: object) -> Device:
         settings = {
-            "name": "board", "link": "ssh", "host": "127.0.0.1", "port": self.port, "user": getpass.getuser(),
+            "name": "board", "link": "ssh", "host": "127.0.0.1", "port": self.port, "user": self.user,
             "key": self.user_key, "python": sys.executable, "folder": str(self.remote / "it's $HOME; agents"),
         }  # fmt: skip
         return Device(**(settings | changes))
