@@ -39,9 +39,9 @@ class Server:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
-    def make_key(self, name: str) -> Path:
+    def make_key(self, name: str, kind: str = "ed25519", passphrase: str = "") -> Path:
         path = self.folder / name
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
         return path
 
     def start(self) -> None:
@@ -74,12 +74,16 @@ class Server:
         path = Path(f"/proc/{pid}/task/{pid}/children")
         return [int(word) for word in path.read_text().split()] if path.exists() else []
 
-    def force(self, command: str) -> None:
-        """From the next login on, whatever is asked for runs this instead."""
+    def configure(self, line: str) -> None:
+        """From the next login on, one more line of its configuration holds."""
         self.stop()
         with open(self.folder / "config", "a") as config:
-            config.write(f"ForceCommand {command}\n")
+            config.write(f"{line}\n")
         self.start()
+
+    def force(self, command: str) -> None:
+        """From the next login on, whatever is asked for runs this instead."""
+        self.configure(f"ForceCommand {command}")
 
     def trust(self, key: Path | None = None) -> None:
         """Put a host key into the client's known_hosts: the server's own, or another one."""
