@@ -117,6 +117,9 @@ class RemoteFiles:
         finally:
             with self.connection.within(_STEP_S):
                 file.close()
+        with self.connection.within(_STEP_S):  # paramiko loses the errors of the last pipelined writes
+            if self._files().stat(str(part)).st_size != len(data):
+                raise OSError("not all of it could be written")
 
     def _make_folders(self, folder: PurePosixPath) -> None:
         files = self._files()

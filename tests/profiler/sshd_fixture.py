@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -23,7 +24,7 @@ class Server:
     """An sshd with its files in `folder`; `home` is the client's."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self.home, self.user = folder, home, getpass.getuser()
+        self.folder, self.home, self.user, self.python = folder, home, getpass.getuser(), sys.executable
         self.remote = folder / "far side"  # with a space: every path must be quoted
         self.remote.mkdir(parents=True)
         (home / ".ssh").mkdir(parents=True, exist_ok=True)
@@ -63,11 +64,15 @@ class Server:
 
     def cut(self) -> int:
         """Kill every session, as a cable pulled would end them; how many there were."""
-        assert self._process is not None
-        sessions = self.children(self._process.pid)
+        sessions = self.sessions()
         for pid in sessions:
             os.kill(pid, signal.SIGKILL)
         return len(sessions)
+
+    def sessions(self) -> list[int]:
+        """The processes of sshd that serve one connection each."""
+        assert self._process is not None
+        return self.children(self._process.pid)
 
     @staticmethod
     def children(pid: int) -> list[int]:
@@ -93,7 +98,7 @@ class Server:
     def device(self, **changes: object) -> Device:
         settings = {
             "name": "board", "link": "ssh", "host": "127.0.0.1", "port": self.port, "user": self.user,
-            "key": self.user_key, "python": sys.executable, "folder": str(self.remote / "it's $HOME; agents"),
+            "key": self.user_key, "python": self.python, "folder": str(self.remote / "it's $HOME; agents"),
         }  # fmt: skip
         return Device(**(settings | changes))
 
@@ -122,3 +127,14 @@ def server(tmp_path, monkeypatch):
     server.start()
     yield server
     server.stop()
+
+
+def assert_gone(pid: int) -> None:
+    """A process has ended, or does so at once."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s and Path(f"/proc/{pid}").exists():
+        with contextlib.suppress(OSError):
+            if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()

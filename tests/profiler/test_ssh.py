@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
+from sshd_fixture import assert_gone
 
 from mosegnet.common.errors import DeviceError, UserError
 from mosegnet.onnx_graph import context_model, network_model
@@ -219,12 +219,3 @@ def test_the_command_reaches_a_board_of_devices_toml(server, tmp_path, monkeypat
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["latency_ms"] > 0
-
-
-def assert_gone(pid):
-    until_s = time.monotonic() + 10
-    while time.monotonic() < until_s and Path(f"/proc/{pid}").exists():
-        if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
-            return
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
