@@ -49,10 +49,8 @@ def _examine_agent(device: Device, seconds: float) -> Iterator[Finding]:
         hello = link.hello()
         runtime = hello["runtime"]
         simulated = ", SIMULATED" if runtime.get("simulated") or device.simulated else ""
-        yield Finding(
-            f"agent {hello['agent']} answers in {_delay_ms(link):.2f} ms: {hello['chip'] or hello['system']}{simulated}",
-            True,
-        )
+        where = f"{hello['chip'] or hello['system']}{simulated}"
+        yield Finding(f"agent {hello['agent']} answers in {_delay_ms(link):.2f} ms: {where}", True)
         threads = f", {runtime['threads']} thread(s) on core(s) {hello['cores']}" if "threads" in runtime else ""
         yield Finding(f"{runtime['name']} {runtime['version']}, {runtime['precision']}{threads}", True)
         model = _model(device)

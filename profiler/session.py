@@ -27,7 +27,7 @@ REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
 OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
-_PROFILE_RUNS = (3, 10)
+_PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
 _TELEMETRY = ("load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz")
 
@@ -73,11 +73,11 @@ class Session:
         most = max(effort.visits for effort in self._effort.values())
         planned = [self._planned(visit) for visit in range(most)]
         total = sum(len(jobs) for jobs in planned)
-        left = [self._not_done(visit, jobs) for visit, jobs in enumerate(planned)]
         with progress_bar(title, total) as bar:
-            bar.advance(total - sum(len(jobs) for jobs in left))
-            for visit, jobs in enumerate(left):
-                self._visit(visit, jobs, bar)
+            for visit, jobs in enumerate(planned):
+                left = self._not_done(visit, jobs)  # what was refused in a visit before is done as well
+                bar.advance(len(jobs) - len(left))
+                self._visit(visit, left, bar)
         for visit in range(1, max(effort.most for effort in self._effort.values())):
             self._visit_again(visit)
 
