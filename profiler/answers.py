@@ -103,7 +103,7 @@ def timing_of(answer: dict[str, Any], load_s: float, clock: str) -> Timing:
             round(_duration(load_s) + _duration(answer["spent_s"]), 5),
         )
     except _SENSELESS as error:
-        raise LinkLost(f"the agent's measurement makes no sense: {error!r}") from None
+        raise LinkLost(f"the agent's measurement makes no sense: {_briefly(error)}") from None
 
 
 def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
@@ -111,7 +111,11 @@ def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
     try:
         return {str(name): [float(value) for value in values] for name, values in answer["outputs"].items()}
     except _SENSELESS as error:
-        raise LinkLost(f"the agent's outputs make no sense: {error!r}") from None
+        raise LinkLost(f"the agent's outputs make no sense: {_briefly(error)}") from None
+
+
+def _briefly(error: Exception) -> str:
+    return printable(repr(error), 120)
 
 
 def _positive(ms: Any) -> float:
@@ -140,4 +144,4 @@ def profile_of(answer: dict[str, Any]) -> Profile:
             raise ValueError("runs are missing")
         return Profile(nodes, total_ms, contention, _duration(answer["spent_s"]))
     except _SENSELESS as error:
-        raise LinkLost(f"the agent's profile makes no sense: {error!r}") from None
+        raise LinkLost(f"the agent's profile makes no sense: {_briefly(error)}") from None
