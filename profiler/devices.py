@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 
+HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*")  # a name, an address or an alias; nothing that looks like an option
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*")
 FILES = (Path("devices.toml"), Path("~/.config/mosegnas/devices.toml"))  # the first to name a device counts
+
+
+_OF_SSH = frozenset({"host", "hosts", "port", "user", "key", "jump", "python", "folder"})
 
 
 class Device(BaseModel):
@@ -27,7 +33,7 @@ class Device(BaseModel):
 
     name: str = Field(min_length=1)
     link: Literal["local", "ssh"] = "local"
-    runtime: Literal["onnxruntime", "acl"] = "onnxruntime"
+    runtime: Literal["onnxruntime", "onnxruntime-cuda", "tensorrt", "acl"] = "onnxruntime"
     threads: int = Field(default=1, ge=1)
     spinning: bool = False
     cores: tuple[int, ...] | None = None
@@ -54,13 +60,40 @@ class Device(BaseModel):
     def _fits_together(self) -> Device:
         if self.link == "ssh" and not (self.host or self.hosts):
             raise ValueError("link ssh needs a host, or several hosts")
-        if self.link == "local" and (self.host or self.hosts or self.jump):
-            raise ValueError('a host is reached over SSH: add link = "ssh"')
+        if self.link == "local" and (set_here := self.model_fields_set & _OF_SSH):
+            raise ValueError(f'{", ".join(sorted(set_here))}: only for a host over SSH, add link = "ssh"')
         if self.host and self.hosts:
             raise ValueError("give a host or several hosts, not both")
+        if len(set(self.hosts)) != len(self.hosts):
+            raise ValueError("a host is named twice among its hosts")
         if self.runtime == "acl" and self.soc is None:
             raise ValueError("runtime acl needs the soc version, such as Ascend310 (`npu-smi info` names it)")
         return self
+
+    @field_validator("host", "user")
+    @classmethod
+    def _is_a_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and not (HOST if info.field_name == "host" else USER).fullmatch(value):
+            raise ValueError(f"{value!r} is no {info.field_name}")
+        return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [value for value in values if not HOST.fullmatch(value)]:
+            raise ValueError(f"{wrong[0]!r} is no host")
+        return values
+
+    @field_validator("python", "folder", "set_env", "host_set_env", "atc")
+    @classmethod
+    def _is_a_path(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return value
+        if not value.isprintable() or value.startswith("-"):
+            raise ValueError(f"{value!r} is no path")
+        if info.field_name in ("folder", "set_env", "host_set_env") and not value.startswith(("/", "~/")):
+            raise ValueError(f"{value!r} must begin with / or ~/")
+        return value
 
     @property
     def options(self) -> dict[str, Any]:

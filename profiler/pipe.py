@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from mosegnet.common.errors import DeviceError
+from profiler.outside import last_line
 
 _CLOSE_S = 5.0
 _DEATH_S = 1.0
 _CHUNK = 1 << 16
-_LAST_WORDS = 4000  # bytes of standard error looked at
 
 
 class LinkLost(Exception):
@@ -67,12 +67,6 @@ class Host(Protocol):
 
     def close(self) -> None:
         """Let go of the host."""
-
-
-def last_line(data: bytes) -> str:
-    """The last line that is not empty, of the end of what a program wrote."""
-    lines = data[-_LAST_WORDS:].decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 class LocalPipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -23,7 +24,7 @@ class Server:
     """An sshd with its files in `folder`; `home` is the client's."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self.home = folder, home
+        self.folder, self.home, self.user, self.python = folder, home, getpass.getuser(), sys.executable
         self.remote = folder / "far side"  # with a space: every path must be quoted
         self.remote.mkdir(parents=True)
         (home / ".ssh").mkdir(parents=True, exist_ok=True)
@@ -39,9 +40,9 @@ class Server:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
-    def make_key(self, name: str) -> Path:
+    def make_key(self, name: str, kind: str = "ed25519", passphrase: str = "") -> Path:
         path = self.folder / name
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
         return path
 
     def start(self) -> None:
@@ -63,16 +64,31 @@ class Server:
 
     def cut(self) -> int:
         """Kill every session, as a cable pulled would end them; how many there were."""
-        assert self._process is not None
-        sessions = self.children(self._process.pid)
+        sessions = self.sessions()
         for pid in sessions:
             os.kill(pid, signal.SIGKILL)
         return len(sessions)
+
+    def sessions(self) -> list[int]:
+        """The processes of sshd that serve one connection each."""
+        assert self._process is not None
+        return self.children(self._process.pid)
 
     @staticmethod
     def children(pid: int) -> list[int]:
         path = Path(f"/proc/{pid}/task/{pid}/children")
         return [int(word) for word in path.read_text().split()] if path.exists() else []
+
+    def configure(self, line: str) -> None:
+        """From the next login on, one more line of its configuration holds."""
+        self.stop()
+        with open(self.folder / "config", "a") as config:
+            config.write(f"{line}\n")
+        self.start()
+
+    def force(self, command: str) -> None:
+        """From the next login on, whatever is asked for runs this instead."""
+        self.configure(f"ForceCommand {command}")
 
     def trust(self, key: Path | None = None) -> None:
         """Put a host key into the client's known_hosts: the server's own, or another one."""
@@ -81,8 +97,8 @@ class Server:
 
     def device(self, **changes: object) -> Device:
         settings = {
-            "name": "board", "link": "ssh", "host": "127.0.0.1", "port": self.port, "user": getpass.getuser(),
-            "key": self.user_key, "python": sys.executable, "folder": str(self.remote / "it's $HOME; agents"),
+            "name": "board", "link": "ssh", "host": "127.0.0.1", "port": self.port, "user": self.user,
+            "key": self.user_key, "python": self.python, "folder": str(self.remote / "it's $HOME; agents"),
         }  # fmt: skip
         return Device(**(settings | changes))
 
@@ -111,3 +127,14 @@ def server(tmp_path, monkeypatch):
     server.start()
     yield server
     server.stop()
+
+
+def assert_gone(pid: int) -> None:
+    """A process has ended, or does so at once."""
+    until_s = time.monotonic() + 10
+    while time.monotonic() < until_s and Path(f"/proc/{pid}").exists():
+        with contextlib.suppress(OSError):
+            if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists()
