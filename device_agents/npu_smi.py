@@ -1,6 +1,6 @@
 """What Ascend's `npu-smi` says of the chip: temperature, load, memory, frequency, power. Every field is optional.
 
-Three drivers print three tables, and some also a list of `key : value` (reference 3.2); the list is asked for first.
+Three drivers print three tables, and some also a list of `key : value`; the list is asked for first.
 """
 
 import os

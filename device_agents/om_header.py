@@ -1,7 +1,7 @@
 """The 256 bytes that an OM file starts with, and what a damaged file looks like before it is uploaded or loaded.
 
-Little-endian; offsets in reference 2.4a: magic 0, header size 4, version 8, checksum 12, length 76, flags 80 to 83,
-name 84, platform version 160, model length 184.
+Little-endian; offsets in GE's ModelFileHeader: magic 0, header size 4, version 8, checksum 12, length 76, flags
+80 to 83, name 84, platform version 160, model length 184.
 """
 
 import struct

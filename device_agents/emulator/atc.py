@@ -90,7 +90,7 @@ def _convert(options, settings, writes):
 
 
 def _block(code, message, cann_major):
-    """The error block, in the shape of the time: reference 1.4."""
+    """The error block, in the shape of the time."""
     stamp = "[PID: {}] {} ".format(os.getpid(), datetime.datetime.now().strftime("%Y-%m-%d-%H:%M:%S.%f")[:-3] + ".000")
     if cann_major <= 7:
         first = "{}: {}".format(code, message)

@@ -8,7 +8,7 @@ _WORK_FACTOR = 3.0  # work memory over the largest tensor
 
 
 def opsets(cann_major):
-    """The (first, last) opset that a version of CANN reads: reference 1.7."""
+    """The (first, last) opset that a version of CANN reads, by its operator lists."""
     if cann_major <= 6:
         return 9, 13
     return (9, 18) if cann_major == 7 else (11, 18)

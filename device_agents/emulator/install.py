@@ -1,4 +1,4 @@
-"""A folder that looks like an installed CANN: `set_env.sh`, `atc`, `npu-smi`, version files, pyACL (reference 1.6)."""
+"""A folder that looks like an installed CANN: `set_env.sh`, `atc`, `npu-smi`, version files, pyACL."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Numbers of the ACL and what its return codes mean here; pyACL itself has no constants. From reference 2.3 to 2.5."""
+"""Numbers of the ACL and what its return codes mean here; pyACL itself has no constants. From the ACL headers."""
 
 from device_agents.faults import Fault
 

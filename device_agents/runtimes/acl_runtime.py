@@ -1,7 +1,7 @@
 """Ascend devices by pyACL, with nothing but it and the standard library: what runs on the Atlas 200 DK.
 
-Order of calls, pointers, return values and memory are those of the documented interface (the numbers of sections are
-the reference's): one process, one device, one context, one stream. Clocks: "wall" is the host's around the synchronous
+Order of calls, pointers, return values and memory are those of the documented
+interface: one process, one device, one context, one stream. Clocks: "wall" is the host's around the synchronous
 `acl.mdl.execute` alone, as msame and ais_bench take it; "device" is the time between two events around
 `acl.mdl.execute_async`, in runs of its own, so that neither holds the other's book-keeping.
 """
@@ -21,7 +21,7 @@ from device_agents.runtimes.acl_memory import Copies
 from device_agents.runtimes.acl_model import AclModel
 
 _FINALIZED = Fault("runtime", "acl was finalized in this process: it needs a new one")
-_session = None  # acl is initialized once in a process and never again (2.4)
+_session = None  # acl is initialized once in a process and never again
 
 
 def create(options):
@@ -98,7 +98,7 @@ class _Session(object):
         return fault
 
     def close(self):
-        """Models, stream, context, device, acl, in this order (2.4). The first Fault, or None."""
+        """Models, stream, context, device, acl, in this order. The first Fault, or None."""
         if self.closed:
             return None
         self.closed = True
@@ -176,7 +176,7 @@ def _acl_version(calls):
 
 
 def _cann_version():
-    """From the installation's own files (1.6): the same on all versions. An empty string where there are none."""
+    """From the installation's own files: the same on all versions. An empty string where there are none."""
     home = os.environ.get("ASCEND_TOOLKIT_HOME") or os.environ.get("ASCEND_HOME_PATH") or ""
     for folder in (os.path.join(home, "aarch64-linux"), os.path.join(home, "x86_64-linux"), home):
         for name in ("ascend_toolkit_install.info", "ascend_nnrt_install.info", "version.cfg", "version.info"):
