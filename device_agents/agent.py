@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from device_agents import runtimes, telemetry
+from device_agents import energy, runtimes, telemetry
 from device_agents.faults import Fault
 from device_agents.timing import CLOCKS, Rule, measure
 
@@ -97,6 +97,7 @@ class Agent(object):
             "runtime": runtime.describe(),
             "clock": self._clock,
             "node_profiler": hasattr(runtime, "profile"),
+            "energy_meter": not isinstance(getattr(runtime, "card", Fault("energy", "")), Fault),
         }
 
     def _load(self, request):
@@ -135,6 +136,18 @@ class Agent(object):
             return Fault("protocol", error)
         return measure(model, rule, self._clock, self._alive)
 
+    def _energy(self, request):
+        model = self._model(request)
+        if isinstance(model, Fault):
+            return model
+        card = getattr(self._runtime, "card", Fault("energy", "this runtime knows no meter of energy"))
+        if isinstance(card, Fault):
+            return card
+        try:
+            return energy.measure_energy(model, card, request.get("window_s", energy.WINDOW_S), self._alive)
+        except Exception as error:
+            return Fault.of(error, "run")
+
     def _infer(self, request):
         model = self._model(request)
         if isinstance(model, Fault):
@@ -153,7 +166,10 @@ class Agent(object):
         return {}
 
     def _telemetry(self, request):
-        return telemetry.read()
+        readings = telemetry.read()
+        if hasattr(self._runtime, "telemetry"):
+            readings.update(self._runtime.telemetry())
+        return readings
 
     def _shutdown(self, request):
         for model in self._models.values():
@@ -167,6 +183,7 @@ class Agent(object):
         "load": _load,
         "measure": _measure,
         "profile": _profile,
+        "energy": _energy,
         "infer": _infer,
         "unload": _unload,
         "telemetry": _telemetry,

@@ -19,8 +19,8 @@ def measure_energy(model, card, window_s, alive):
     data: `energy_mj` an inference, `runs`, `seconds`, `source` (`counter` or `power_samples`). Or a Fault where the
     card gives neither.
     """
-    if not 0 < window_s <= 60:
-        return Fault("protocol", "window_s must be over 0 and 60 at most, not {!r}".format(window_s))
+    if isinstance(window_s, bool) or not isinstance(window_s, (int, float)) or not 0 < window_s <= 60:
+        return Fault("protocol", "window_s must be a number over 0 and 60 at most, not {!r}".format(window_s))
     for source, read, meter in (("counter", card.energy_mj, _Counter), ("power_samples", card.power_mw, _Power)):
         try:
             read()

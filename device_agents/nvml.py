@@ -49,6 +49,20 @@ class _Missing(LookupError):
 
 def open_card(bus_id):
     """The card at a PCI bus id such as 0000:01:00.0 (numbers differ between CUDA and NVML), or a Fault."""
+    return _open("nvmlDeviceGetHandleByPciBusId_v2", bus_id.encode(), "at " + bus_id)
+
+
+def open_only_card():
+    """The card of a host that has one and no other, for runtimes that cannot name theirs; or a Fault."""
+    card = _open("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(0), "number 0")
+    if isinstance(card, Fault):
+        return card
+    if card.neighbours() != 0:
+        return Fault("telemetry", "this host has several cards, and this runtime does not say which one it uses")
+    return card
+
+
+def _open(call, place, words):
     try:
         library = standins.nvml_library() or ctypes.CDLL(_LIBRARY)
     except OSError as error:
@@ -57,9 +71,9 @@ def open_card(bus_id):
     try:
         calls("nvmlInit_v2")
         handle = ctypes.c_void_p()
-        calls("nvmlDeviceGetHandleByPciBusId_v2", bus_id.encode(), ctypes.byref(handle))
+        calls(call, place, ctypes.byref(handle))
     except _Missing as error:
-        return Fault("telemetry", "NVML does not know the card at {}: {}".format(bus_id, error))
+        return Fault("telemetry", "NVML does not know the card {}: {}".format(words, error))
     return Card(calls, handle)
 
 
@@ -68,6 +82,15 @@ class Card(object):
 
     def __init__(self, calls, handle):
         self._calls, self._handle = calls, handle
+
+    def neighbours(self):
+        """How many other cards this host has; None where NVML does not say."""
+        count = ctypes.c_uint()
+        try:
+            self._calls("nvmlDeviceGetCount_v2", ctypes.byref(count))
+        except _Missing:
+            return None
+        return count.value - 1
 
     def identity(self):
         """What does not change while measuring."""

@@ -17,7 +17,7 @@ import importlib
 
 from device_agents.faults import Fault
 
-NAMES = ("onnxruntime",)
+NAMES = ("onnxruntime", "onnxruntime-cuda", "tensorrt")
 
 
 def create(name, options):
@@ -25,7 +25,7 @@ def create(name, options):
     if name not in NAMES:
         return Fault("runtime", "unknown runtime {!r}: this agent has {}".format(name, ", ".join(NAMES)))
     try:
-        module = importlib.import_module("device_agents.runtimes.{}_runtime".format(name))
+        module = importlib.import_module("device_agents.runtimes.{}_runtime".format(name.replace("-", "_")))
         return module.create(options)
     except Exception as error:
         return Fault.of(error, "runtime")

@@ -84,7 +84,9 @@ class Engines(object):
         if network is None or config is None:
             return self.fault("load", "no network can be made")
         parser = trt.OnnxParser(network, self._logger)
-        if not data or not parser.parse(data):
+        if not data:
+            return Fault("load", "the model is an empty file")
+        if not parser.parse(data):
             errors = [parser.get_error(k).desc() for k in range(parser.num_errors)]
             return Fault("load", "TensorRT cannot read this model: " + ("; ".join(errors) or self._logger.last or "?"))
         unfit = self._unfit(network)
