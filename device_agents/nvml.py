@@ -5,6 +5,7 @@ what an energy measurement counts. Every reading is optional: what a card or a d
 """
 
 import ctypes
+import functools
 
 from device_agents import standins
 from device_agents.faults import Fault
@@ -64,7 +65,7 @@ def open_only_card():
 
 def _open(call, place, words):
     try:
-        library = standins.nvml_library() or ctypes.CDLL(_LIBRARY)
+        library = standins.nvml() or ctypes.CDLL(_LIBRARY)
     except OSError as error:
         return Fault("telemetry", "the driver's library {} cannot be loaded: {}".format(_LIBRARY, error))
     calls = _Calls(library)
@@ -111,9 +112,8 @@ class Card(object):
         }
         for name, kind in _CLOCKS:
             for word, call in (("", "ClockInfo"), ("max_", "MaxClockInfo"), ("application_", "ApplicationsClock")):
-                found["gpu_{}_clock_{}mhz".format(name, word)] = (
-                    lambda call=call, kind=kind: self._clock("nvmlDeviceGet" + call, kind)  # fmt: skip
-                )
+                reader = functools.partial(self._clock, "nvmlDeviceGet" + call, kind)
+                found["gpu_{}_clock_{}mhz".format(name, word)] = reader
         return _given(found)
 
     def energy_mj(self):
@@ -168,7 +168,7 @@ class _Calls(object):
         try:
             function = getattr(self._library, name)
         except AttributeError:
-            raise _Missing("the driver has no {}".format(name))
+            raise _Missing("the driver has no {}".format(name)) from None
         status = function(*arguments)
         if status != _SUCCESS:
             raise _Missing("{} gave error {}".format(name, status), status)

@@ -46,7 +46,7 @@ def strays(path, provider, harmless):
     """
     with open(path, "r") as file:
         events = json.load(file)
-    found = {}
+    found: dict = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
             where, op = event["args"].get("provider", "an unnamed provider"), event["args"].get("op_name", "")
@@ -59,7 +59,7 @@ def convolution_types(path):
     """The types of numbers that an ONNX Runtime profile's convolutions took in, such as `float` and `float16`."""
     with open(path, "r") as file:
         events = json.load(file)
-    found = set()
+    found: set = set()
     for event in events:
         arguments = event.get("args", {})
         if event.get("cat") == "Node" and "Conv" in arguments.get("op_name", ""):

@@ -6,7 +6,6 @@ with ours, and a record says which figure it is.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable

@@ -175,7 +175,7 @@ class _Model(object):
             self._bind_input(name, self._numpy.asarray(values, dtype="float32").reshape(self._shapes[name]))
         self._session.run_with_iobinding(self._binding)
         outputs = self._binding.copy_outputs_to_cpu()
-        return {name: value.ravel().tolist() for name, value in zip(self._names, outputs)}
+        return {name: value.ravel().tolist() for name, value in zip(self._names, outputs)}  # noqa: B905 - Python 3.6
 
     def end_profiling(self):
         return self._session.end_profiling()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from typing import Any
 
 from device_agents.faults import Fault
 
@@ -105,7 +106,9 @@ class Engines(object):
     def _unfit(self, network):
         """Why the network would not give the figure that is asked for, or nothing."""
         wanted = getattr(self._trt.DataType, _OF_PRECISION[self._precision])
-        floating = [kind for kind in (getattr(self._trt.DataType, name, None) for name in _FLOATING) if kind is not None]
+        floating = [
+            kind for kind in (getattr(self._trt.DataType, name, None) for name in _FLOATING) if kind is not None
+        ]
         convolution = self._trt.LayerType.CONVOLUTION
         for k in range(network.num_layers):
             layer = network.get_layer(k)
@@ -168,18 +171,19 @@ def _flag(trt, config, name):
 
 
 def _logger(trt):
-    severity = trt.ILogger.Severity
+    base: Any = trt.ILogger
+    errors = (base.Severity.ERROR, base.Severity.INTERNAL_ERROR)
 
-    class Logger(trt.ILogger):
+    class Logger(base):
         """Keeps the last error."""
 
         def __init__(self):
-            trt.ILogger.__init__(self)
+            base.__init__(self)
             self.last = ""
 
-        def log(self, severity_, message):
-            if severity_ in (severity.ERROR, severity.INTERNAL_ERROR):
-                self.last = message
+        def log(self, severity, msg):
+            if severity in errors:
+                self.last = msg
 
     return Logger()
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import deque
+from typing import Any
 
 from device_agents import nvml, standins
 from device_agents.cuda import open_device
@@ -35,10 +36,13 @@ def create(options):
         return Fault("runtime", "the package tensorrt cannot be imported ({}): {}".format(error, remedy))
     if int(trt.__version__.split(".")[0]) < _OLDEST:
         return Fault("runtime", "TensorRT {} is too old: 10 or 11 is needed".format(trt.__version__))
+    gpu = dict(cuda.describe(), tensorrt=trt.__version__)
+    cache_dir = os.path.expanduser(options.get("cache_dir") or CACHE)
     try:
-        return TensorRt(trt, cuda, options)
+        engines = Engines(trt, options.get("precision", "fp32"), options.get("workspace_mb"), cache_dir, gpu)
     except TypeError as error:  # how the bindings say that the library made no object
         return Fault("runtime", "TensorRT cannot be used on this device: {}".format(error))
+    return TensorRt(trt, cuda, engines, gpu, options)
 
 
 def _unfit(options):
@@ -55,14 +59,11 @@ class TensorRt(object):
 
     clock = "device"
 
-    def __init__(self, trt, cuda, options):
-        self._trt, self._cuda = trt, cuda
+    def __init__(self, trt, cuda, engines, gpu, options):
+        self._trt, self._cuda, self._engines, self._gpu = trt, cuda, engines, gpu
         self._precision = options.get("precision", "fp32")
         self._graph, self._spin = bool(options.get("cuda_graph", True)), bool(options.get("spin", True))
         self._workspace_mb = options.get("workspace_mb")
-        self._gpu = dict(cuda.describe(), tensorrt=trt.__version__)
-        cache_dir = os.path.expanduser(options.get("cache_dir") or CACHE)
-        self._engines = Engines(trt, self._precision, self._workspace_mb, cache_dir, self._gpu)
         self.card = nvml.open_card(cuda.bus_id())
 
     def describe(self):
@@ -129,12 +130,19 @@ class Model(object):
     def __init__(self, trt, cuda, engines, engine, layers, spin, graph):
         self._trt, self._cuda, self._engines, self._engine = trt, cuda, engines, engine
         self._layers, self._spin = layers, spin
-        self._context = self._stream = self._graph = self._buffers = None
-        self._idle, self._queued = [], deque()
+        self._context: Any = None
+        self._stream: Any = None
+        self._graph: Any = None
+        self._buffers: Any = None
+        self._pairs: list = []  # of events, before and after an inference
+        self._queued: deque = deque()  # those of inferences that are under way
         try:
             self._prepare(graph)
         except BaseException:
-            self.close()
+            try:
+                self.close()
+            except RuntimeError:
+                pass  # after a broken context every call fails; the first error says more
             raise
 
     def run(self):
@@ -191,10 +199,10 @@ class Model(object):
         if self._graph is not None:
             cuda.call("cudaGraphExecDestroy", self._graph)
         self._graph = self._context = None
-        for pair in self._idle + list(self._queued):
+        for pair in self._pairs:
             for event in pair:
                 cuda.call("cudaEventDestroy", event)
-        self._idle, self._queued = [], deque()
+        self._pairs, self._queued = [], deque()
         if self._buffers is not None:
             self._buffers.close()
         self._buffers = self._engine = None
@@ -205,7 +213,7 @@ class Model(object):
     def _prepare(self, graph):
         cuda = self._cuda
         self._stream = cuda.stream()
-        self._idle = [(cuda.event(self._spin), cuda.event(self._spin)) for _ in range(_QUEUE)]
+        self._pairs = [(cuda.event(self._spin), cuda.event(self._spin)) for _ in range(_QUEUE)]
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise EngineError(self._engines.fault("load", "no execution context"))
@@ -220,7 +228,9 @@ class Model(object):
             try:
                 self._graph = cuda.capture(self._stream, self._enqueue)
             except RuntimeError as error:
-                raise RuntimeError("no CUDA graph can be made of this model (cuda_graph = false): {}".format(error))
+                raise RuntimeError(
+                    "no CUDA graph can be made of this model (cuda_graph = false): {}".format(error)
+                ) from error
 
     def _enqueue(self):
         if self._graph is not None:
@@ -229,18 +239,17 @@ class Model(object):
             raise EngineError(self._engines.fault("run", "the inference cannot be started"))
 
     def _begin(self):
-        start, stop = pair = self._idle.pop()
+        start, stop = pair = next(pair for pair in self._pairs if pair not in self._queued)
         self._cuda.call("cudaEventRecord", start, self._stream)
         self._enqueue()
         self._cuda.call("cudaEventRecord", stop, self._stream)
         self._queued.append(pair)
 
     def _finish(self):
-        start, stop = pair = self._queued[0]
+        start, stop = self._queued[0]
         self._cuda.wait(stop, self._spin)
-        spent_ms = self._cuda.call("cudaEventElapsedTime", start, stop)
-        self._idle.append(self._queued.popleft())
-        return spent_ms
+        self._queued.popleft()
+        return self._cuda.call("cudaEventElapsedTime", start, stop)
 
     def _drain(self):
         while self._queued:
@@ -248,10 +257,12 @@ class Model(object):
 
 
 def _collector(trt):
-    class Collector(trt.IProfiler):
+    base: Any = trt.IProfiler
+
+    class Collector(base):
         def __init__(self):
-            trt.IProfiler.__init__(self)
-            self.layers = []
+            base.__init__(self)
+            self.layers: list = []
 
         def report_layer_time(self, layer_name, ms):
             self.layers.append((layer_name, ms))

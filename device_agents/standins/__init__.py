@@ -29,7 +29,7 @@ def loaded():
     return bool(os.environ.get(VERSION))
 
 
-def nvml_library():
+def nvml():
     """The stand-in of NVML's library, or None: the real one is to be used."""
     if not loaded():
         return None

@@ -14,6 +14,7 @@ from device_agents.standins import DEVICES
 from device_agents.standins.strict import die, want
 
 _CALL_MS = 0.002  # what a call costs the host
+_LAUNCH_MS = 0.004  # and a kernel that is launched by itself
 _MEMORY_BYTES = 16 << 30
 _NAME = b"Stand-in GPU"
 _BUS_ID = b"0000:01:00.0"
@@ -324,7 +325,7 @@ def _use_stream(handle, call):
 
 
 def _launch(stream, works):
-    """For the stand-in of TensorRT: (milliseconds, function of nothing or None) put into a stream, or into its graph."""
+    """For the stand-in of TensorRT: (milliseconds, function or None) put into a stream or its graph."""
     for spent_ms, effect in works:
 
         def work(stream, call_ms, spent_ms=spent_ms, effect=effect):
@@ -339,4 +340,4 @@ def _launch(stream, works):
         if stream.recording is not None:
             stream.recording.append(work)
         else:
-            work(stream, _CALL_MS)
+            work(stream, _LAUNCH_MS)

@@ -30,7 +30,7 @@ class Graph(object):
             onnx.checker.check_model(model)
             model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
         except Exception as error:
-            raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__)
+            raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
         graph = model.graph
         self._constants = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
         self._values = {}
@@ -66,7 +66,7 @@ def layer_type(op):
 
 def fused(layers):
     """The kernels of an engine: a convolution takes the Add and the Relu that follow it along. Lists of layers."""
-    kernels = []
+    kernels: list = []
     for layer in layers:
         last = kernels[-1] if kernels else None
         if last and last[0].op == "Conv" and layer.op in ("Relu", "Add") and last[-1].output in layer.inputs:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 
 def die(message):
@@ -23,7 +24,7 @@ def enumeration(name, members):
 
     members: name to number.
     """
-    kind = type(name, (_Member,), {"__slots__": ()})
+    kind: Any = type(name, (_Member,), {"__slots__": ()})
     kind.__members__ = {}
     for word, number in members.items():
         member = kind.__members__[word] = kind(word, number)

@@ -1,6 +1,7 @@
 """Stand-in for `tensorrt` 10 and 11: loggers, and the part that loads engines and runs them on the virtual card."""
 
 import json
+from typing import Any
 
 from device_agents.standins import cuda_runtime, onnx_timing
 from device_agents.standins.strict import die, enumeration, want
@@ -168,7 +169,8 @@ class IExecutionContext(object):
     __slots__ = ("_addresses", "_engine", "_profiler", "_unreported", "enqueue_emits_profile")
 
     def __init__(self, engine):
-        self._engine, self._addresses, self._profiler = engine, {}, None
+        self._engine, self._addresses = engine, {}
+        self._profiler: Any = None
         self._unreported, self.enqueue_emits_profile = False, True
 
     @property
@@ -200,7 +202,7 @@ class IExecutionContext(object):
             for extent in shape:
                 size *= extent
             blocks[name] = cuda_runtime._block(self._addresses[name], size, "enqueueV3")[0]
-        works = [(_fused_ms(kernel), None) for kernel in self._engine._kernels]
+        works: list = [(_fused_ms(kernel), None) for kernel in self._engine._kernels]
         works[-1] = (works[-1][0], lambda: self._mark(blocks))
         cuda_runtime._launch(stream, works)
         self._unreported = True
@@ -245,7 +247,7 @@ class IExecutionContext(object):
                 feed[name] = numpy.frombuffer(bytes(blocks[name].data), dtype=_NUMPY[kind]).reshape(shape)
             else:
                 names.append(name)
-        for name, values in zip(names, session.run(names, feed)):
+        for name, values in zip(names, session.run(names, feed)):  # noqa: B905 - Python 3.6
             blocks[name].compute = None
             blocks[name].data[:] = values.tobytes()
 

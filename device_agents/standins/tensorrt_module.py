@@ -6,13 +6,14 @@ TypeError, unknown attributes AttributeError.
 
 import json
 import types
+from typing import Any
 
 from device_agents.standins import onnx_timing
 from device_agents.standins import tensorrt_execution as execution
 from device_agents.standins.strict import enumeration, want
 
 VERSIONS = {"10": "10.13.3.9", "11": "11.4.0.106"}
-_MODULES = {}
+_MODULES: dict = {}
 
 DataType = execution.DataType
 LayerType = enumeration(
@@ -31,7 +32,7 @@ def of_version(version):
 
 
 def _module(version):
-    module = types.ModuleType("tensorrt")
+    module: Any = types.ModuleType("tensorrt")
     module.__version__ = VERSIONS[version]
     flags = {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1} if version == "10" else {"STRONGLY_TYPED": 0}
     builder_flags = {"FP16": 0, "INT8": 1, "TF32": 6} if version == "10" else {"TF32": 6}
@@ -48,7 +49,7 @@ def _module(version):
 
 class Builder(object):
     __slots__ = ("_logger",)
-    _trt = None  # the module it belongs to
+    _trt: Any = None  # the module it belongs to
 
     def __init__(self, logger):
         self._logger = execution.used_logger(logger, "Builder")
