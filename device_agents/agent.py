@@ -85,6 +85,8 @@ class Agent(object):
         self._runtime, self._clock = runtime, request.get("clock") or runtime.clock
         if self._clock not in CLOCKS:
             return Fault("protocol", "unknown clock {!r}: there are {}".format(self._clock, ", ".join(CLOCKS)))
+        if hasattr(runtime, "say_alive"):
+            runtime.say_alive(self._alive)
         return {
             "agent": VERSION,
             "protocol": PROTOCOL,

@@ -94,9 +94,15 @@ class Card(object):
         return count.value - 1
 
     def identity(self):
-        """What does not change while measuring."""
-        found = {"driver": self._driver, "gpu_sm_clock_max_mhz": lambda: self._clock("nvmlDeviceGetMaxClockInfo", 1)}
-        return _given(found)
+        """What must not change while measuring: driver, limits of the clock and of the power."""
+        return _given(
+            {
+                "driver": self._driver,
+                "gpu_sm_clock_max_mhz": lambda: self._clock("nvmlDeviceGetMaxClockInfo", 1),
+                "gpu_sm_clock_application_mhz": lambda: self._clock("nvmlDeviceGetApplicationsClock", 1),
+                "gpu_power_limit_w": lambda: self._number("nvmlDeviceGetEnforcedPowerLimit") / 1e3,
+            }
+        )
 
     def read(self):
         """Telemetry, a flat dict with units in its names."""

@@ -4,6 +4,8 @@ A runtime is a module with `create(options)`, which returns a runtime or a Fault
 - `describe()`: JSON data on what it is: name, kind of device, version, precision, batch, threads, …
 - `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
 - `load(data)`: a model from its bytes, or a Fault
+- `say_alive(alive)`, where loading may take long: `alive` is to be called meanwhile
+- `card`, a `nvml.Card` or a Fault, and `telemetry()`, where there is a graphics card
 - `profile(data, warm_up, runs, alive)`, where the runtime can time each node: see `profiling`; or a Fault
 and a model has
 - `run()`: one inference on inputs that lie ready; returns the milliseconds by the device's own events where there are

@@ -34,7 +34,7 @@ class Buffers(object):
         values = [0.5 + rng.random() for _ in range(_PATTERN)]
         for tensor in self._tensors:
             if tensor.is_input:
-                tensor.upload((values * (tensor.count // _PATTERN + 1))[: tensor.count], stream)
+                tensor.fill(values, stream)
 
     def upload(self, inputs, stream):
         """Flat lists of floats by name, one for every input."""
@@ -65,16 +65,26 @@ class _Tensor(object):
         self.count = 1
         for size in shape:
             self.count *= size
-        self._format, self._size = "<{}{}".format(self.count, _FORMATS[kind]), self.count * _SIZES[kind]
+        self._format, self._size = _FORMATS[kind], self.count * _SIZES[kind]
         self.address = cuda.call("cudaMalloc", self._size)
 
     def upload(self, values, stream):
         if len(values) != self.count:
             raise ValueError("cannot reshape {} values into the {} of {!r}".format(len(values), self.count, self.name))
-        host = (ctypes.c_char * self._size).from_buffer_copy(struct.pack(self._format, *values))
-        self._cuda.upload(self.address, host, stream)
+        self._upload(self._pack(values), stream)
+
+    def fill(self, values, stream):
+        """Repeat the values as often as they fit: packing millions one by one would take seconds."""
+        pattern = self._pack(values)
+        self._upload((pattern * (self._size // len(pattern) + 1))[: self._size], stream)
 
     def download(self, stream):
         host = (ctypes.c_char * self._size)()
         self._cuda.download(host, self.address, stream)
-        return list(struct.unpack(self._format, host.raw))
+        return list(struct.unpack("<{}{}".format(self.count, self._format), host.raw))
+
+    def _pack(self, values):
+        return struct.pack("<{}{}".format(len(values), self._format), *values)
+
+    def _upload(self, data, stream):
+        self._cuda.upload(self.address, (ctypes.c_char * self._size).from_buffer_copy(data), stream)

@@ -33,6 +33,7 @@ class Engines(object):
     """
 
     def __init__(self, trt, precision, workspace_mb, cache_dir, identity):
+        self.alive = lambda: None  # called at every step of a build, which may take minutes
         self._trt, self._precision, self._workspace_mb = trt, precision, workspace_mb
         self._folder = cache_dir
         self._identity = json.dumps([identity, precision, workspace_mb, "detailed"], sort_keys=True)
@@ -97,6 +98,9 @@ class Engines(object):
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, self._workspace_mb << 20)
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # else the inspector tells no types
         self._use_timing_cache(config)
+        monitor = _monitor(self._trt, self.alive)
+        if monitor is not None:
+            config.progress_monitor = monitor
         plan = self._builder.build_serialized_network(network, config)
         if plan is None:
             return self.fault("load", "no engine can be built")
@@ -186,6 +190,28 @@ def _logger(trt):
                 self.last = msg
 
     return Logger()
+
+
+def _monitor(trt, alive):
+    base: Any = getattr(trt, "IProgressMonitor", None)
+    if base is None:
+        return None
+
+    class Monitor(base):
+        def __init__(self):
+            base.__init__(self)
+
+        def phase_start(self, phase_name, parent_phase, num_steps):
+            alive()
+
+        def step_complete(self, phase_name, step):
+            alive()
+            return True  # go on
+
+        def phase_finish(self, phase_name):
+            alive()
+
+    return Monitor()
 
 
 def _read(path):

@@ -89,6 +89,10 @@ class TensorRt(object):
             found["simulated"] = True
         return found
 
+    def say_alive(self, alive):
+        """Have `alive` called while an engine is being built."""
+        self._engines.alive = alive
+
     def telemetry(self):
         """What the card says of itself now, with units in the names."""
         return {"gpu_fault": self.card.detail} if isinstance(self.card, Fault) else self.card.read()

@@ -53,6 +53,9 @@ class Library(object):
     def nvmlDeviceGetPowerUsage(self, handle, power_mw):
         return self._give(handle, power_mw, _BUSY_MW)
 
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle, power_mw):
+        return self._give(handle, power_mw, 350000)
+
     def nvmlDeviceGetTotalEnergyConsumption(self, handle, energy_mj):
         device = cuda_runtime.DEVICE
         spent_mj = 1e-3 * (_IDLE_MW * device.now_ms + (_BUSY_MW - _IDLE_MW) * device.busy_ms)

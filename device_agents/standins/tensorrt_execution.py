@@ -15,7 +15,8 @@ _NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int
 _WORDS = {"FLOAT": "FP32", "HALF": "FP16", "INT64": "Int64", "INT32": "Int32"}
 
 NAMES = (
-    "DataType", "TensorIOMode", "ProfilingVerbosity", "LayerInformationFormat", "ILogger", "IProfiler", "IHostMemory",
+    "DataType", "TensorIOMode", "ProfilingVerbosity", "LayerInformationFormat", "ILogger", "IProfiler",
+    "IProgressMonitor", "IHostMemory",
     "ICudaEngine", "IExecutionContext", "EngineInspector",
 )  # fmt: skip
 
@@ -32,6 +33,15 @@ class ILogger(object):
 
 class IProfiler(object):
     """The base of a profiler."""
+
+    _ready = False
+
+    def __init__(self):
+        self._ready = True
+
+
+class IProgressMonitor(object):
+    """The base of a monitor of builds."""
 
     _ready = False
 

@@ -70,6 +70,9 @@ class Builder(object):
         if network._graph is None:
             execution.say(self._logger, "ERROR", "[network.cpp::validate] Network must have at least one output")
             return None
+        if config._monitor is not None and not self._build(config._monitor):
+            execution.say(self._logger, "ERROR", "Error Code 10: the build was cancelled")
+            return None
         plan = {
             "version": self._trt.__version__,
             "verbosity": config.profiling_verbosity.name,
@@ -79,6 +82,13 @@ class Builder(object):
         if config._cache is not None:
             config._cache._entries += len(network._graph.layers)
         return execution.IHostMemory(b"ftrt" + json.dumps(plan).encode())
+
+    def _build(self, monitor):
+        monitor.phase_start("Building Engine", None, 1)
+        if monitor.step_complete("Building Engine", 0) is not True:
+            return False
+        monitor.phase_finish("Building Engine")
+        return True
 
 
 class INetworkDefinition(object):
@@ -117,10 +127,11 @@ class ITensor(object):
 
 
 class IBuilderConfig(object):
-    __slots__ = ("_cache", "_flags", "_trt", "_verbosity", "_workspace_bytes")
+    __slots__ = ("_cache", "_flags", "_monitor", "_trt", "_verbosity", "_workspace_bytes")
 
     def __init__(self, trt):
         self._trt, self._cache, self._flags = trt, None, {trt.BuilderFlag.TF32}
+        self._monitor: Any = None
         self._verbosity, self._workspace_bytes = execution.ProfilingVerbosity.LAYER_NAMES_ONLY, None
 
     @property
@@ -130,6 +141,16 @@ class IBuilderConfig(object):
     @profiling_verbosity.setter
     def profiling_verbosity(self, value):
         self._verbosity = want(value, execution.ProfilingVerbosity, "profiling_verbosity")
+
+    @property
+    def progress_monitor(self):
+        return self._monitor
+
+    @progress_monitor.setter
+    def progress_monitor(self, value):
+        if not want(value, execution.IProgressMonitor, "progress_monitor")._ready:
+            raise TypeError("tensorrt.IProgressMonitor.__init__() must be called when overriding __init__")
+        self._monitor = value
 
     def get_flag(self, flag):
         return want(flag, self._trt.BuilderFlag, "get_flag") in self._flags

@@ -346,7 +346,9 @@ def test_an_agent_measures_and_tells_energy(version):
     hello = ask(op="hello", protocol=PROTOCOL, runtime="tensorrt", options={})["ok"]
     assert hello["clock"] == "device"
     assert hello["energy_meter"] is True
+    agent._said_s = -1e9
     model = ask(op="load", bytes=base64.b64encode(conv_model()).decode())["ok"]["model"]
+    assert {"id": 1, "alive": True} in said  # building may take longer than the near side bears silence
     measured = ask(op="measure", model=model, rule={"floor": 5, "cap": 9})["ok"]
     assert set(measured["samples_ms"]) == {"device", "wall", "thread_cpu"}
     energy = ask(op="energy", model=model, window_s=0.05)["ok"]

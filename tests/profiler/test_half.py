@@ -6,6 +6,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from device_agents import runtimes, standins
+from device_agents.faults import Fault
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
 from mosegnet.onnx_graph import context_model, network_model, stub_model, unit_model
@@ -88,3 +90,23 @@ def model(nodes, big=None):
     graph = helper.make_graph(nodes, "g", value[:1], value[1:], tensors)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)])
     return made.SerializeToString()
+
+
+@pytest.mark.parametrize("version", ["10", "11"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_the_tensorrt_agent_takes_what_is_written_for_it(name, precision, version, monkeypatch, tmp_path):
+    """On the stand-in, which refuses computed weights and another precision than asked for, as the agent does."""
+    monkeypatch.setenv(standins.VERSION, version)
+    data = with_initialisers(MODELS[name])
+    data = to_half(data) if precision == "fp16" else data
+    runtime = runtimes.create("tensorrt", {"precision": precision, "cache_dir": str(tmp_path)})
+    model = runtime.load(data)
+    assert not isinstance(model, Fault), model
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    feed = {value.name: rng.uniform(0.5, 1.5, value.shape).astype(np.float32) for value in session.get_inputs()}
+    outputs = model.infer({key: array.ravel().tolist() for key, array in feed.items()})
+    for value, array in zip(session.get_outputs(), session.run(None, feed), strict=True):
+        np.testing.assert_allclose(outputs[value.name], array.ravel(), rtol=1e-3)
+    model.close()
