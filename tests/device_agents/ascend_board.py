@@ -47,12 +47,13 @@ def fresh_acl(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Any:
 class Board:
     """The agent as a process on an emulated board, in a process group of its own."""
 
-    def __init__(self, python: str = sys.executable, **settings: Any) -> None:
+    def __init__(self, python: str = sys.executable, app: Path | None = None, **settings: Any) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ASCEND_")}
         environment.update(emulator.environment(**{"time_factor": 0, **settings}))
-        environment["PYTHONPATH"] += os.pathsep + str(Path(emulator.FOLDER).parent.parent)
+        if app is None:
+            environment["PYTHONPATH"] += os.pathsep + str(Path(emulator.FOLDER).parent.parent)
         self.process = subprocess.Popen(
-            [python, "-m", "device_agents"], env=environment, start_new_session=True, text=True,
+            [python, str(app)] if app else [python, "-m", "device_agents"], env=environment, start_new_session=True, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._next = 0

@@ -3,12 +3,16 @@
 import base64
 import os
 import re
+import shutil
 import signal
 import time
+import zipapp
 from pathlib import Path
 
 import pytest
 from ascend_board import HELLO, NEW, OLD, Board, om
+
+from device_agents import emulator
 
 MEASURE = {"model": 1, "rule": {"target": 0.5, "floor": 3, "cap": 3}}
 OM = base64.b64encode(om()).decode()
@@ -19,13 +23,13 @@ init
 rt.set_device
 rt.create_context
 rt.create_stream
+rt.create_event, rt.record_event, rt.create_event, rt.record_event, rt.synchronize_stream, rt.event_elapsed_time
 mdl.load_from_file
 mdl.create_desc
 mdl.get_desc
 mdl.create_dataset, rt.malloc, create_data_buffer, mdl.add_dataset_buffer
 mdl.create_dataset, rt.malloc, create_data_buffer, mdl.add_dataset_buffer
 rt.memcpy
-rt.create_event, rt.create_event
 mdl.execute
 rt.record_event, mdl.execute_async, rt.record_event, rt.synchronize_stream, rt.event_elapsed_time
 destroy_data_buffer, destroy_data_buffer
@@ -233,6 +237,17 @@ def test_ranges_and_counts_over_all(tmp_path):
     assert [script.happens("load") is not None for _ in range(4)] == [False, True, True, False]
     others = [Script("all execute 2: crash", str(tmp_path)) for _ in range(3)]
     assert [other.happens("execute") for other in others] == [None, ["crash"], None]
+
+
+def test_the_one_file_that_a_board_gets(boards, tmp_path):
+    """It has no emulator in it, and still finds the one that `import acl` leads to; in a folder of its own."""
+    folder = tmp_path / "app" / "device_agents"
+    shutil.copytree(emulator.FOLDER + "/..", folder, ignore=shutil.ignore_patterns("__pycache__", "emulator"))
+    zipapp.create_archive(tmp_path / "app", tmp_path / "agent.pyz", main="device_agents.agent:main")
+    board = boards(app=tmp_path / "agent.pyz")
+    assert board.ask("hello", **HELLO)["runtime"]["simulated"] is True
+    assert "samples_ms" in (load(board) and board.ask("measure", **MEASURE))
+    assert board.end() == (0, "")
 
 
 def old_python():

@@ -110,6 +110,18 @@ def test_events_in_the_wrong_order_are_a_clock_fault(board, monkeypatch):
     assert measure(model, Rule(), "wall", lambda: None).kind == "clock"
 
 
+@pytest.mark.parametrize("broken", ["create_event_with_flag", "record_event", "event_elapsed_time"])
+def test_a_board_whose_events_do_not_work_has_the_hosts_clock(board, monkeypatch, broken):
+    codes = {"create_event_with_flag": (0, 207000), "record_event": 507000, "event_elapsed_time": (0.0, 507000)}
+    monkeypatch.setattr(board.rt, broken, lambda *args: codes[broken])
+    runtime = runtimes.create("acl", {})
+    assert list(runtime.describe()["clocks"]) == ["wall"]
+    result = measure(runtime.load(om()), Rule(target=0.5, floor=3, cap=3), "wall", lambda: None)
+    assert "device" not in result["samples_ms"]
+    assert len(result["samples_ms"]["wall"]) == 3
+    assert runtime.close() is None
+
+
 def test_wrong_inputs_are_said(board):
     model = runtimes.create("acl", {}).load(om())
     with pytest.raises(ValueError, match="inputs are x, not z"):
