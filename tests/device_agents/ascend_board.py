@@ -53,8 +53,8 @@ class Board:
         if app is None:
             environment["PYTHONPATH"] += os.pathsep + str(Path(emulator.FOLDER).parent.parent)
         self.process = subprocess.Popen(
-            [python, str(app)] if app else [python, "-m", "device_agents"], env=environment, start_new_session=True, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [python, *([str(app)] if app else ["-m", "device_agents"])], env=environment, start_new_session=True,
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._next = 0
 
