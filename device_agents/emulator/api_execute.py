@@ -59,8 +59,8 @@ def _executing(process, native):
         code = no_context(process)
         if code:
             return None, [], [], code
-        handle = process.handles.get(-model_id)
-        if handle is None or not handle.alive:
+        handle = process.model(model_id)
+        if handle is None:
             code = _OLD_MODEL_ID_INVALID if process.is_old else codes.MODEL_ID_INVALID
             return None, [], [], process.fail(code, "EE1001: model id {} is unknown".format(model_id))
         if handle.context is not process.context:

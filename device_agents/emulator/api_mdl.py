@@ -41,9 +41,7 @@ def _loading(process, native):
             return 0, process.fail(codes.GE_MEMORY_ALLOCATION, "EL0004: Failed to allocate memory.")
         p = process.parameters
         wait(process.passing.real_s(p.load_s + len(data) / (1e6 * p.load_mb_s)))
-        number = len([handle for handle in process.handles.values() if handle.kind == "model"]) + 1
-        process.handles[-number] = codes.Handle("model", number, process.context, model)  # ids are no pointers
-        return number, codes.SUCCESS
+        return process.make_model(model), codes.SUCCESS
 
     @entry("acl.mdl", "s")
     def load_from_file(path):
@@ -72,8 +70,8 @@ def _loading(process, native):
         code = no_context(process)
         if code:
             return code
-        handle = process.handles.get(-model_id)
-        if handle is None or not handle.alive:
+        handle = process.model(model_id)
+        if handle is None:
             return process.fail(codes.MODEL_ID_INVALID)
         if handle.context is not process.context:
             return process.fail(codes.MODEL_CONTEXT)
@@ -111,8 +109,8 @@ def _describing(process, native):
 
     @entry("acl.mdl", "Li")
     def get_desc(desc, model_id):
-        handle = process.handles.get(-model_id)
-        if not desc or handle is None or not handle.alive:
+        handle = process.model(model_id)
+        if not desc or handle is None:
             return process.fail(codes.MODEL_ID_INVALID if desc else codes.INVALID_PARAM)
         process.get(desc, "model description").state["definition"] = handle.state.definition
         return codes.SUCCESS

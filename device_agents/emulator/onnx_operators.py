@@ -2,8 +2,8 @@
 
 SUPPORTED = frozenset(
     "Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose Div Elu Exp "
-    "Flatten Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid Identity LeakyRelu MatMul MaxPool Mul Pad Pow "
-    "PRelu ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh "
+    "Flatten Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid Identity LeakyRelu MatMul MaxPool Mul PRelu "
+    "Pad Pow ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh "
     "Transpose Unsqueeze Upsample".split()
 )
 _FOLDED = ("Constant", "ConstantOfShape", "Shape")

@@ -26,11 +26,10 @@ _ABORTED, _CRASHED, _REBOOTED = 134, 139, 129
 class Handle(object):
     """Something made by acl; `kind` is a word, `context` the one it was made in."""
 
-    __slots__ = ("alive", "context", "kind", "number", "state")
+    __slots__ = ("context", "kind", "number", "state")
 
     def __init__(self, kind, number, context, state):
         self.kind, self.number, self.context, self.state = kind, number, context, state
-        self.alive = True
 
 
 class Process(object):
@@ -44,7 +43,9 @@ class Process(object):
         self.timing = TimingModel(self.parameters)
         self.passing = Passing(self.parameters, self.settings.seed, self.settings.time_factor)
         self.memory = Memory(self.settings.memory_mb * 1024 * 1024, self.crash)
-        self.handles = {}
+        self.handles = {}  # what is alive; models under minus their id
+        self._dead = {}  # kinds by number
+        self._models = 0
         self.initialized = self.finalized = False
         self.device = None
         self.misuses = []
@@ -115,40 +116,51 @@ class Process(object):
     def context(self, handle):
         self._thread.context = handle
 
-    def make(self, kind, state=None, context=None):
+    def make(self, kind, state=None):
         """The number of a new handle."""
         with self._lock:
             number = self._next
             self._next += 0x40
-        self.handles[number] = Handle(kind, number, context or self.context, state)
+        self.handles[number] = Handle(kind, number, self.context, state)
         return number
+
+    def make_model(self, state):
+        """The id of a new model; ids are small numbers, not pointers, and checked by the real library too."""
+        with self._lock:
+            self._models += 1
+            number = self._models
+        self.handles[-number] = Handle("model", -number, self.context, state)
+        return number
+
+    def model(self, number):
+        """The handle of a loaded model, or None."""
+        return self.handles.get(-number) if number > 0 else None
 
     def get(self, number, kind):
         """The living handle of a kind; anything else ends the process."""
         handle = self.handles.get(number)
+        if handle is None and self._dead.get(number) == kind:
+            return self.crash("use of the {} 0x{:x}, which was destroyed".format(kind, number))
         if handle is None or handle.kind != kind:
             return self.crash("0x{:x} is not a {}".format(number, kind))
-        if not handle.alive:
-            self.crash("use of the {} 0x{:x}, which was destroyed".format(kind, number))
         return handle
 
     def destroy(self, number, kind):
         """End a handle."""
         handle = self.get(number, kind)
-        handle.alive = False
-        handle.state = None
+        self._dead[number] = kind
+        del self.handles[number]
         return handle
 
     def living(self, kind):
         """Handles of a kind that were not destroyed."""
-        return [handle for handle in self.handles.values() if handle.alive and handle.kind == kind]
+        return [handle for handle in list(self.handles.values()) if handle.kind == kind]
 
     def left(self):
         """What was not given back, as words."""
         counts: dict = {}
         for handle in self.handles.values():
-            if handle.alive:
-                counts[handle.kind] = counts.get(handle.kind, 0) + 1
+            counts[handle.kind] = counts.get(handle.kind, 0) + 1
         counts["block of device memory"] = len(self.memory.blocks)
         counts["block of host memory"] = len(self.memory.hosts)
         counts["device"] = 1 if self.device is not None else 0

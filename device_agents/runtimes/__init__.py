@@ -11,7 +11,7 @@ A runtime is a module with `create(options)`, which returns a runtime or a Fault
 and a model has
 - `run()`: one inference on inputs that lie ready; returns the milliseconds by the device's own events where there are
   such, else None; raises what the runtime raises
-- `run_by_events()`, where the device's own time needs a run apart: one more inference; returns milliseconds
+- `run_by_events()`, where the device's own time needs a run apart, else None: one more inference; its milliseconds
 - `infer(inputs)`: outputs by name for inputs by name, both flat lists of floats; for checks, not for timing
 - `close()`: gives its memory back.
 `conformance.RuntimeConformance` says the same as tests.

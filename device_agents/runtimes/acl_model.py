@@ -7,7 +7,7 @@ import struct
 import tempfile
 
 from device_agents.faults import Fault, FaultError
-from device_agents.runtimes.acl_calls import EVENT_TIME_LINE, FLOAT, FLOAT16, MALLOC_HUGE_FIRST, AclError
+from device_agents.runtimes.acl_calls import FLOAT, FLOAT16, MALLOC_HUGE_FIRST, AclError
 
 _FORMATS = {FLOAT: ("f", 4), FLOAT16: ("e", 2)}
 _OM_NAME = re.compile(r".*:\d+:(.+)", re.DOTALL)  # the converter calls outputs node:index:tensor
@@ -35,7 +35,8 @@ class AclModel(object):
         self._desc = 0
         self._tensors: dict = {"input": [], "output": []}
         self._datasets: dict = {"input": 0, "output": 0}
-        self._events: list = []
+        # where the board's events tell nothing, this is not a way to run
+        self.run_by_events = self._run_by_events if session.events else None
         try:
             self._prepare(data)
         except Exception:
@@ -49,13 +50,13 @@ class AclModel(object):
         if code:
             self._fail("mdl.execute", code)
 
-    def run_by_events(self):
+    def _run_by_events(self):
         """One more inference, on the stream; milliseconds between the device's events before and after it.
 
         Another quantity than the time of `run`: it holds no call from the host and no waking up.
         """
         try:
-            start, end = self._events
+            start, end = self._session.events
             self._calls.do("rt.record_event", start, self._stream)
             self._calls.do("mdl.execute_async", self._id, self._inputs, self._outputs, self._stream)
             self._calls.do("rt.record_event", end, self._stream)
@@ -108,11 +109,6 @@ class AclModel(object):
                 tensor.buffer = calls.make("create_data_buffer", tensor.pointer, tensor.size)
                 calls.get("mdl.add_dataset_buffer", self._datasets[side], tensor.buffer)
         self._rest()
-        for _ in range(2):
-            if calls.has("rt.create_event_with_flag"):
-                self._events.append(calls.get("rt.create_event_with_flag", EVENT_TIME_LINE))
-            else:
-                self._events.append(calls.get("rt.create_event"))
         self._execute = calls.function("mdl.execute")
         self._inputs, self._outputs = self._datasets["input"], self._datasets["output"]
 
@@ -159,7 +155,7 @@ class AclModel(object):
             self._copies.to_device(tensor.pointer, data[: width * tensor.count] + bytes(_padding(tensor)))
 
     def _give_back(self):
-        """Data buffers, data sets, memory, description, model, events: the order of 2.4. The first AclError or None."""
+        """Data buffers, data sets, memory, description, model: the order of 2.4. The first AclError, or None."""
         steps = []
         tensors = self._tensors["input"] + self._tensors["output"]
         steps += [("destroy_data_buffer", tensor.buffer) for tensor in tensors if tensor.buffer]
@@ -167,8 +163,7 @@ class AclModel(object):
         steps += [("rt.free", tensor.pointer) for tensor in tensors if tensor.pointer]
         steps += [("mdl.destroy_desc", self._desc)] if self._desc else []
         steps += [("mdl.unload", self._id)] if self._id is not None else []
-        steps += [("rt.destroy_event", event) for event in self._events]
-        self._tensors, self._datasets, self._events = {"input": [], "output": []}, {"input": 0, "output": 0}, []
+        self._tensors, self._datasets = {"input": [], "output": []}, {"input": 0, "output": 0}
         self._desc, self._id = 0, None
         first = None
         for name, argument in steps:

@@ -8,9 +8,11 @@ interface: one process, one device, one context, one stream. Clocks: "wall" is t
 
 import os
 import re
+import sys
 
 from device_agents.faults import Fault, FaultError
 from device_agents.runtimes.acl_calls import (
+    EVENT_TIME_LINE,
     REPEAT_FINALIZE,
     REPEAT_INITIALIZE,
     RUN_MODE_DEVICE,
@@ -20,6 +22,7 @@ from device_agents.runtimes.acl_calls import (
 from device_agents.runtimes.acl_memory import Copies
 from device_agents.runtimes.acl_model import AclModel
 
+_CLOCKS = {"wall": "host clock around acl.mdl.execute", "device": "events around acl.mdl.execute_async"}
 _FINALIZED = Fault("runtime", "acl was finalized in this process: it needs a new one")
 _session = None  # acl is initialized once in a process and never again
 
@@ -59,7 +62,7 @@ def _opened(device_id):
 
 
 class _Session(object):
-    """What one process has once: the device, a context, a stream."""
+    """What one process has once: the device, a context, a stream, two events to time with where they work."""
 
     def __init__(self, calls, device_id):
         self.calls, self.device_id = calls, device_id
@@ -68,6 +71,8 @@ class _Session(object):
         self.closed = self._is_set = False
         self.failed = None  # the device fault after which nothing here works any more
         self.models = []
+        self.events = []
+        self._made_events = []
 
     def open(self):
         """None, or the Fault that keeps the device from being used."""
@@ -87,8 +92,26 @@ class _Session(object):
         except AclError as error:
             self.close()
             return error.fault("runtime")
+        self._try_events()
         self.copies = Copies(calls, self.run_mode == RUN_MODE_DEVICE)
         return None
+
+    def _try_events(self):
+        # Boards differ in what their events can do; one that cannot time with them has its host's clock.
+        calls = self.calls
+        try:
+            for _ in range(2):
+                if calls.has("rt.create_event_with_flag"):
+                    self._made_events.append(calls.get("rt.create_event_with_flag", EVENT_TIME_LINE))
+                else:
+                    self._made_events.append(calls.get("rt.create_event"))
+                calls.do("rt.record_event", self._made_events[-1], self.stream)
+            calls.do("rt.synchronize_stream", self.stream)
+            calls.get("rt.event_elapsed_time", *self._made_events)
+        except (AclError, AttributeError) as error:
+            sys.stderr.write("agent: no time by events: {}\n".format(error))
+            return
+        self.events = self._made_events
 
     def fault(self, error, kind):
         """The Fault of an AclError; a device fault stays."""
@@ -98,7 +121,7 @@ class _Session(object):
         return fault
 
     def close(self):
-        """Models, stream, context, device, acl, in this order. The first Fault, or None."""
+        """Models, events, stream, context, device, acl, in this order. The first Fault, or None."""
         if self.closed:
             return None
         self.closed = True
@@ -108,7 +131,8 @@ class _Session(object):
                 model.close()
             except FaultError as error:
                 first = first or error.fault
-        steps = [("rt.destroy_stream", [self.stream])] if self.stream else []
+        steps = [("rt.destroy_event", [event]) for event in self._made_events]
+        steps += [("rt.destroy_stream", [self.stream])] if self.stream else []
         steps += [("rt.destroy_context", [self.context])] if self.context else []
         steps += [("rt.reset_device", [self.device_id])] if self._is_set else []
         for name, args in steps + [("finalize", [])]:
@@ -143,7 +167,7 @@ class AclRuntime(object):
             "device_id": session.device_id,
             "precision": "fp16",
             "batch": 1,
-            "clocks": {"wall": "host clock around acl.mdl.execute", "device": "events around acl.mdl.execute_async"},
+            "clocks": _CLOCKS if session.events else {"wall": _CLOCKS["wall"]},
         }
         if emulator is not None:
             description.update(simulated=True, emulator=emulator)

@@ -93,6 +93,20 @@ def test_short_runs_share_a_sample(clock):
     assert trimmed_mean(result["samples_ms"]["thread_cpu"]) == pytest.approx(0.001, rel=0.015)
 
 
+def test_runs_for_the_devices_events_are_apart(clock):
+    """A model that is timed by events in runs of its own has these on no other clock."""
+    model = Model(clock, lambda run: 2.0)
+
+    def run_by_events():
+        clock.now_s += 0.1
+        return 1.5
+
+    model.run_by_events = run_by_events
+    result = measure(model)
+    assert result["samples_ms"]["device"] == [1.5] * 5
+    assert max(result["samples_ms"]["wall"]) < 2.1
+
+
 def test_a_clock_that_runs_backwards_is_a_fault(clock):
     fault = measure(Model(clock, lambda run: -1.0 if run == 7 else 1.0))
     assert isinstance(fault, Fault)
