@@ -55,6 +55,19 @@ class Agent(object):
         else:
             self._send({"id": self._current, "ok": answer})
 
+    def close(self):
+        """Give back the models, and what the runtime holds of the device. The first Fault, or None."""
+        first, models, runtime = None, list(self._models.values()), self._runtime
+        self._models.clear()
+        self._runtime = None
+        for model in models:
+            try:
+                model.close()
+            except Exception as error:
+                first = first or Fault.of(error, "internal")
+        fault = runtime.close() if hasattr(runtime, "close") else None
+        return first or fault
+
     def _answer(self, request):
         name = request.get("op")
         operation = self._OPERATIONS.get(name)
@@ -159,11 +172,8 @@ class Agent(object):
         return readings
 
     def _shutdown(self, request):
-        for model in self._models.values():
-            model.close()
-        self._models.clear()
         self.finished = True
-        return {}
+        return self.close() or {}
 
     _OPERATIONS = {
         "hello": _hello,
@@ -219,7 +229,11 @@ def main():
             agent.handle(line)
             if agent.finished:
                 break
+        fault = agent.close()
+        if fault is not None:
+            sys.stderr.write("agent: {}\n".format(fault.detail))
     except BrokenPipeError:
+        agent.close()
         os._exit(0)  # the near side went away; there is nobody to tell
 
 

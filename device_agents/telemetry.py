@@ -4,6 +4,8 @@ import glob
 import os
 import time
 
+from device_agents import npu_smi
+
 
 def read(root="/"):
     """Whatever can be read now, as a flat dict with units in its names; what is not there is absent.
@@ -11,7 +13,7 @@ def read(root="/"):
     root: where `proc` and `sys` are, for tests.
     """
     readings = {"time_s": round(time.time(), 3)}
-    for reader in (_load, _processor_time, _memory, _frequency, _temperature, _throttling):
+    for reader in (_load, _processor_time, _memory, _frequency, _temperature, _throttling, npu_smi.read):
         try:
             readings.update(reader(root))
         except (OSError, ValueError, IndexError):

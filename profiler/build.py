@@ -19,6 +19,7 @@ from mosegnet.common.journal import Journal, read_journal
 from mosegnet.space import Space
 from profiler import nodes
 from profiler import plan as plans
+from profiler.conversion_check import check_conversions
 from profiler.convert import Converter, converter_of
 from profiler.devices import Device
 from profiler.finish import finish, now, unit_times
@@ -89,6 +90,9 @@ def build(
         journal = Journal(journal_file)
         try:
             if not records:
+                if converter.describe():
+                    compared = check_conversions(space, links[0], converter)
+                    note(f"{len(compared)} converted units compute what their graphs say")
                 journal.append(header)
                 records.append(header)
             _measure(plan, space, links, converter, journal, records, rule, seed)

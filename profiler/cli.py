@@ -18,8 +18,8 @@ def cli() -> None:
 
 
 for command in (
-    measuring.devices, measuring.doctor, building.build_lut, building.validate, tables.predict, tables.show,
-    tables.compare, tables.plot, measuring.measure,
+    measuring.devices, measuring.doctor, building.build_lut, building.validate, building.correct, tables.predict,
+    tables.show, tables.compare, tables.plot, measuring.measure,
 ):  # fmt: skip
     cli.add_command(command)
 

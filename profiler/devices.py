@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from device_agents import emulator
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 
@@ -99,16 +100,13 @@ class Device(BaseModel):
     def options(self) -> dict[str, Any]:
         """What the agent's runtime is created with."""
         if self.runtime == "acl":
-            return {"device_id": self.device_id}
+            return {"device_id": self.device_id, "soc": self.soc}
         return {"threads": self.threads, "spinning": self.spinning}
 
     @property
     def agent_environment(self) -> dict[str, str]:
         """Variables of an agent on this machine; the emulator's stand-ins are found through them."""
-        if self.runtime == "acl" and self.simulated:
-            site = str(emulator_site())
-            return {"PYTHONPATH": os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH")])])}
-        return {}
+        return emulator.environment() if self.runtime == "acl" and self.simulated else {}
 
     def boards(self) -> list[Device]:
         """Each board by itself."""
@@ -124,13 +122,6 @@ class Device(BaseModel):
             return None
         usable = sorted(os.sched_getaffinity(0))
         return usable[-self.threads :] if self.threads < len(usable) else None
-
-
-def emulator_site() -> Path:
-    """The folder from which Python imports the stand-in for `acl`."""
-    import device_agents
-
-    return Path(device_agents.__file__).parent / "emulator" / "site"
 
 
 # The Atlas 200 DK as it comes: address, user and chip; `devices.toml` says where yours differs.

@@ -56,17 +56,18 @@ class Effort:
     looseness: float = 1.0
 
 
-# A model's visits are far apart in time: where they disagree, more are made. Of the networks that correct a table there
-# are enough for one visit each; those that prove it decide over its figures.
+# A model's visits are far apart in time: where they disagree, more are made. Designed networks share their units, and
+# are visited again only where that tells too little; networks that prove a table decide over its figures.
 EFFORT: Mapping[Role, Effort] = {
     "unit": Effort(2),
     "context": Effort(2),
     "designed": Effort(1),
-    "calibration": Effort(1),
+    "calibration": Effort(2),
     "validation": Effort(3),
     "model": Effort(3),
 }
 _LOOSE = Effort(1, 1, 3.0)  # a stub that whole networks will correct
+_ONE_OF_MANY = Effort(1, 1)  # a network of which the fit takes the mean with hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ def make_plan(
     effort = dict(EFFORT)
     if method == "hybrid":
         effort |= {"unit": _LOOSE, "context": _LOOSE}
+    elif method == "networks":
+        effort |= {"calibration": _ONE_OF_MANY}
     return Plan(method, tuple(jobs), reference_job(space), effort, designed, calibration, validation)
 
 

@@ -48,13 +48,13 @@ class Prior:
     """What is known of the units without whole networks, arrays in the order of `space.units`.
 
     mean_ms, sd_ms: (units,). costs: (units, n), what it may be wrong in proportion to. call_ms: what a call of the
-    runtime costs beside its units.
+    runtime costs beside its units, one for all or (scales,).
     """
 
     mean_ms: FloatArray
     sd_ms: FloatArray
     costs: FloatArray
-    call_ms: float
+    call_ms: float | FloatArray
     spreads: Spreads
 
 
@@ -108,7 +108,7 @@ class _Model:
         here = X[:, SCALE, None] == np.arange(len(space.scales))
         middles_ms = _middles_ms(space, prior.mean_ms)
         self._constants = middles_ms  # (scales,)
-        self.constant_ms = np.full(len(middles_ms), prior.call_ms)
+        self.constant_ms = np.broadcast_to(np.asarray(prior.call_ms, dtype=np.float64), len(middles_ms))
         self._constant_rows = here * middles_ms / latency_ms[:, None]  # (n, scales)
         self.residual = 1 - counts @ prior.mean_ms - here @ self.constant_ms / latency_ms
         self._directions = _directions(space, units, prior)  # each (units, k)

@@ -23,6 +23,7 @@ LEAST_MS = 1e-6  # a unit below its own noise is still no zero
 _OF_STUBS = Spreads(total=0.1, scale=0.05, kind=0.05, stage=0.03, shape=0.01, unit=0.01, costs=0.05, constant=0.05)
 _OF_NODES = Spreads(total=0.1, scale=0.05, kind=0.05, stage=0.02, shape=0.01, unit=0.01, costs=0.1, constant=0.03)
 _OF_COSTS = Spreads(total=0.1, scale=0.1, kind=0.2, stage=0.2, shape=0.2, unit=0.1, costs=0.1, constant=0.1)
+_OF_ITSELF = Spreads(total=0.05, scale=0.03, kind=0.03, stage=0.02, shape=0.01, unit=0.01, costs=0.02, constant=0.03)
 _OF_TABLE = Spreads(total=0.3, scale=0.2, kind=0.2, stage=0.1, shape=0.1, unit=0.05, costs=0.2, constant=0.2)
 
 
@@ -94,7 +95,17 @@ def of_table(space: Space, table: Lut, X: IntArray, latency_ms: FloatArray) -> t
     return _prior(space, known, _all_costs(space), call_ms, _OF_TABLE), known
 
 
-def _prior(space: Space, known: Mapping[str, Known], costs: FloatArray, call_ms: float, spreads: Spreads) -> Prior:
+def of_own_table(space: Space, table: Lut) -> Prior:
+    """From a table of the same device: its entries with their intervals, which its drift may have moved together."""
+    entries = table.table.entries
+    known = {key: Known(entry.latency_ms, entry.ci95_ms / 1.96) for key, entry in entries.items()}
+    costs = unit_costs(space)[:-1, 1:2].astype(np.float64)
+    return _prior(space, known, costs, np.array(table.calibration.constant_ms), _OF_ITSELF)
+
+
+def _prior(
+    space: Space, known: Mapping[str, Known], costs: FloatArray, call_ms: float | FloatArray, spreads: Spreads
+) -> Prior:
     """A unit that is not known stands at next to nothing: no network that has it may be asked for or fitted to."""
     absent = Known(LEAST_MS, 0.0)
     found = [known.get(unit.key, absent) for unit in space.units]

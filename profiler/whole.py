@@ -79,6 +79,12 @@ def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estim
     return [measured[str(path)] for path in models]
 
 
+def on_device(device: Device, jobs: Sequence[Job], reference: Job, seed: int, title: str) -> dict[str, Estimate]:
+    """Open the device's boards and measure models that all have to run: see `in_turns`."""
+    with ExitStack() as stack:
+        return in_turns(device, open_boards(device, stack), jobs, reference, seed, title)
+
+
 def in_turns(
     device: Device, links: Sequence[Link], jobs: Sequence[Job], reference: Job, seed: int, title: str
 ) -> dict[str, Estimate]:

@@ -166,6 +166,14 @@ class Search:
         if self._plan is not None and self._start_of(self._plan.generation + 1) <= len(self._told):
             self._summary(self._plan.generation)  # while its surrogate is at hand
 
+    def use_latency(self, latency: Callable[[IntArray], FloatArray]) -> None:
+        """Go by another table from now on, such as one corrected by measurements; the reference point stays.
+
+        A generation that is planned already keeps its plan.
+        """
+        self._latency = latency
+        self._latency_ms = self._latency_of(self._encodings)
+
     # --- what is known -------------------------------------------------------------------------------------------
 
     @property

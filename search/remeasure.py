@@ -34,15 +34,26 @@ def measure(models: Sequence[Path], device: str, threads: int | None) -> list[Me
         DeviceError: the device failed.
         KeyboardInterrupt: the person stopped it.
     """
-    command = [sys.executable, "-m", "profiler.cli", "measure", "--device", device, "--json"]
-    command += ["--threads", str(threads)] if threads else []
-    done = subprocess.run([*command, *map(str, models)], stdout=subprocess.PIPE, text=True, check=False)
+    arguments = ["measure", "--device", device, "--json", *(["--threads", str(threads)] if threads else [])]
+    return [
+        Measured(float(row["latency_ms"]), float(row["ci95_ms"]), bool(row["converged"]))
+        for row in json.loads(profiler([*arguments, *map(str, models)], device))
+    ]
+
+
+def profiler(arguments: Sequence[str], device: str, text: str = "") -> str:
+    """What the command `profiler` prints; its progress and warnings go to standard error as it writes them.
+
+    Raises:
+        UserError: the device is unknown or cannot take a model.
+        DeviceError: the device failed.
+        KeyboardInterrupt: the person stopped it.
+    """
+    command = [sys.executable, "-m", "profiler.cli", *arguments]
+    done = subprocess.run(command, input=text, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == _INTERRUPTED:
         raise KeyboardInterrupt
     if done.returncode:
         kind = DeviceError if done.returncode == _FAULT else UserError
         raise kind(f"the networks could not be measured on {device} (said above): mend it and repeat with --resume")
-    return [
-        Measured(float(row["latency_ms"]), float(row["ci95_ms"]), bool(row["converged"]))
-        for row in json.loads(done.stdout)
-    ]
+    return done.stdout

@@ -55,7 +55,9 @@ def write_pareto(folder: Path, archive: Archive, lut: Lut, evaluator: Evaluator,
     """
     scored = [network for network in archive.networks if network.miou is not None]
     miou = [float(network.miou or 0.0) for network in scored]
-    front = [scored[row] for row in non_dominated(miou, [network.latency_ms for network in scored])]
+    # not as archived: the table may have been corrected since
+    latency_ms = lut.predict([network.encoding for network in scored]) if scored else np.zeros(0)
+    front = [scored[row] for row in non_dominated(miou, latency_ms)]
     rows = network_rows(front, lut)
     _say_why(rows)
     with progress_bar("exporting the front", len(rows)) as bar:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from profiler.lut import Lut
 from search import metrics
 from search.archive import Archive
 from search.evaluate import Evaluator
+from search.in_the_loop import DeviceInTheLoop
 from search.loop import Search
 
 
@@ -84,12 +86,18 @@ def _toml(config: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator) -> Archive:
-    """Algorithm 1: ask the search for networks and score them until the budget is used; goes on where it stopped."""
+def evaluate_all(
+    folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator, device: DeviceInTheLoop | None = None
+) -> Archive:
+    """Algorithm 1: ask the search for networks and score them until the budget is used; goes on where it stopped.
+
+    With a device, the networks of each generation are measured on it before the next one is planned, and the table
+    corrected by them.
+    """
     archive = Archive(folder / "archive.jsonl", lut.space)
     search = Search(
         lut.space,
-        lut.predict if lut.complete else lambda X: latency_or_infinity(lut, X),
+        latency_of(lut),
         seed=config.seed,
         initial=config.initial,
         infill=config.infill,
@@ -102,6 +110,9 @@ def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator
         bar.advance(len(archive))
         while len(archive) < config.evaluations:
             started = time.perf_counter()
+            if device is not None and len(archive) > config.initial:
+                lut = device.catch_up(archive, (len(archive) - config.initial) // config.infill)
+                search.use_latency(latency_of(lut))
             asked = search.ask()
             if not len(asked):
                 note("the space is used up: every network of it was evaluated")
@@ -112,8 +123,15 @@ def evaluate_all(folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator
                 search.tell(x[None], [network.miou])
                 bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")
             _log_generations(folder, search, time.perf_counter() - started)
+    if device is not None:
+        device.catch_up(archive, config.generations)
     _log_generations(folder, search, 0.0)
     return archive
+
+
+def latency_of(lut: Lut) -> Callable[[IntArray], FloatArray]:
+    """What a search asks of a table."""
+    return lut.predict if lut.complete else lambda X: latency_or_infinity(lut, X)
 
 
 def latency_or_infinity(lut: Lut, X: IntArray) -> FloatArray:

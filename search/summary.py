@@ -14,9 +14,9 @@ from rich.table import Table
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import read_json
 from mosegnet.common.journal import read_journal
-from profiler import lut as tables
 from profiler.lut import Lut
 from search.archive import Archive
+from search.in_the_loop import table_of
 from search.report import ReportData
 from search.results import network_rows
 
@@ -32,7 +32,7 @@ def report_data(folder: Path) -> ReportData:
     pareto = _finished(folder)
     with open(folder / "config.toml", "rb") as file:
         config = tomllib.load(file)
-    lut = tables.load(folder / "lut.json")
+    lut = table_of(folder)
     archive = Archive(folder / "archive.jsonl", lut.space)
     landscape = folder / "landscape.json"
     validation = lut.table.validation

@@ -4,10 +4,12 @@ A runtime is a module with `create(options)`, which returns a runtime or a Fault
 - `describe()`: JSON data on what it is: name, kind of device, version, precision, batch, threads, …
 - `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
 - `load(data)`: a model from its bytes, or a Fault
+- `close()`, where it holds what the process must give back when it ends; returns a Fault or None
 - `profile(data, warm_up, runs, alive)`, where the runtime can time each node: see `profiling`; or a Fault
 and a model has
 - `run()`: one inference on inputs that lie ready; returns the milliseconds by the device's own events where there are
   such, else None; raises what the runtime raises
+- `run_by_events()`, where the device's own time needs a run apart: one more inference; returns milliseconds
 - `infer(inputs)`: outputs by name for inputs by name, both flat lists of floats; for checks, not for timing
 - `close()`: gives its memory back.
 `conformance.RuntimeConformance` says the same as tests.
@@ -17,7 +19,7 @@ import importlib
 
 from device_agents.faults import Fault
 
-NAMES = ("onnxruntime",)
+NAMES = ("acl", "onnxruntime")
 
 
 def create(name, options):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import IO
 
 import click
+import numpy as np
 from rich.table import Table as Grid
 
 from mosegnet import space as spaces
@@ -13,6 +15,7 @@ from mosegnet.common.console import note, stdout
 from profiler import devices as registry
 from profiler import lut as luts
 from profiler.commands import options
+from profiler.commands.tables import encoding
 from profiler.plan import METHODS, MethodName
 from profiler.schema import Scores, Validation
 
@@ -103,6 +106,38 @@ def validate(
         click.echo(json.dumps(found.model_dump(mode="json")))
     else:
         print_validation(found)
+
+
+@click.command()
+@options.lut
+@options.device
+@click.argument("file", type=click.File("r"), default="-")
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="The corrected table.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Order of measuring.")
+def correct(lut_path: Path, device_name: str, file: IO[str], out: Path, seed: int) -> None:
+    """Measure networks on a table's own device and correct the table by them.
+
+    FILE or standard input has one JSON list of digits a line. What was measured stays in OUT.networks.jsonl, is not
+    measured again, and counts each time.
+
+    Example: search sample -n 8 | profiler correct --lut luts/cpu.json --device cpu --out luts/cpu-today.json
+    """
+    from profiler.build import replace_threads
+    from profiler.correct import measure_and_correct
+
+    lut = luts.load(lut_path)
+    X = lut.space.validate([encoding(number, line) for number, line in enumerate(file, start=1) if line.strip()])
+    device = replace_threads(registry.find(device_name), lut.device.threads)
+    table = measure_and_correct(lut, device, X, out.with_suffix(".networks.jsonl"), seed)
+    luts.save(out, table)
+    networks = table.calibration.networks[len(lut.calibration.networks) :]
+    before = np.abs(lut.predict([one.encoding for one in networks]) / [one.measured_ms for one in networks] - 1)
+    after = np.abs([one.predicted_ms / one.measured_ms - 1 for one in networks])
+    stdout.print(
+        f"{out}: corrected by {len(networks)} networks, mean error {100 * before.mean():.2f} % before, "
+        f"{100 * after.mean():.2f} % after",
+        markup=False,
+    )
 
 
 def print_validation(found: Validation) -> None:

@@ -32,7 +32,7 @@ def predict(lut_path: Path, file: IO[str], as_json: bool) -> None:
     lut = luts.load(lut_path)
     lines = enumerate(file, start=1)
     while chunk := list(islice(lines, _CHUNK)):
-        numbered = [(number, _encoding(number, line)) for number, line in chunk if line.strip()]
+        numbered = [(number, encoding(number, line)) for number, line in chunk if line.strip()]
         if not numbered:
             continue
         for latency_ms, ci95_ms in zip(*_predict(lut, numbered), strict=True):
@@ -106,7 +106,12 @@ def plot(lut_path: Path, figure_path: Path | None) -> None:
     stdout.print(f"{figure_path}", markup=False)
 
 
-def _encoding(number: int, line: str) -> list[Any]:
+def encoding(number: int, line: str) -> list[Any]:
+    """The digits of one line of input.
+
+    Raises:
+        UserError: it holds none; names the line.
+    """
     try:
         value = json.loads(line)
     except ValueError:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from device_agents import emulator
 from profiler.convert.atc import AtcOptions
 from profiler.convert.converters import AtcConverter, Converter, NoConversion
-from profiler.devices import Device, emulator_site
+from profiler.devices import Device
+
+_STAND_IN_BYTES = 300_000_000  # of memory, for a conversion that only looks like one
 
 
 def converter_of(device: Device) -> Converter:
@@ -15,6 +19,6 @@ def converter_of(device: Device) -> Converter:
         return NoConversion()
     assert device.soc is not None
     if device.simulated:
-        command = (sys.executable, str(emulator_site().parent / "atc.py"))
-        return AtcConverter(AtcOptions(soc=device.soc, command=command, memory_bytes=200_000_000))
+        command = (sys.executable, str(Path(emulator.BIN) / "atc"))
+        return AtcConverter(AtcOptions(soc=device.soc, command=command, memory_bytes=_STAND_IN_BYTES))
     return AtcConverter(AtcOptions(soc=device.soc, command=device.atc, set_env=device.host_set_env))

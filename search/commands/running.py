@@ -19,7 +19,7 @@ _MINUTES = 5.0  # of training, where no supernet is given
 @click.option("--supernet", type=click.Path(path_type=Path), help="a trained one; without it one is trained, 5 minutes")
 @click.option("--data", default="synthetic", show_default=True, help=DATA_HELP)
 @click.option("--out", type=click.Path(path_type=Path), help="the run's folder  [default: runs/LUT-DATA]")
-@click.option("--device", help="measure the front again on this device when it is found")
+@click.option("--device", help="measure each generation on it, correct the table, and measure the front")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--initial", type=click.IntRange(2), default=300, show_default=True, help="networks of the first sample")
 @click.option("--generations", type=click.IntRange(0), default=20, show_default=True)
@@ -51,6 +51,7 @@ def run(
     from search import summary, surrogates
     from search.datasets import load as load_data
     from search.evaluate import Evaluator
+    from search.in_the_loop import DeviceInTheLoop, table_of
     from search.report import write_report
     from search.results import measure_front, write_pareto
     from search.run import RunConfig, evaluate_all, open_folder
@@ -88,7 +89,8 @@ def run(
         training=trained.training,
     )
     open_folder(folder, config, lut, resume)
-    archive = evaluate_all(folder, config, table, evaluator)
+    archive = evaluate_all(folder, config, table, evaluator, DeviceInTheLoop(folder, device) if device else None)
+    table = table_of(folder)
     rows = write_pareto(folder, archive, table, evaluator, dataset)
     if device:
         measure_front(folder, rows, table, device)

@@ -23,7 +23,8 @@ def run(*args, text=None):
 
 
 @pytest.mark.parametrize(
-    "command", ["devices", "doctor", "build-lut", "validate", "predict", "show", "compare", "plot", "measure"]
+    "command",
+    ["devices", "doctor", "build-lut", "validate", "correct", "predict", "show", "compare", "plot", "measure"],
 )
 def test_every_help_shows_an_example(command):
     result = invoke(command, "--help")
@@ -155,3 +156,22 @@ def test_a_device_that_fails_for_good_exits_3(tmp_path, monkeypatch):
     result = run("measure", "--device", "cpu", path)
     assert result.returncode == 3
     assert "Traceback" not in result.stderr
+
+
+def test_correct_moves_a_table_to_a_device_that_became_slower(table_file, space, tmp_path, monkeypatch):
+    lut = load(table_file)
+    X = space.sample(8, np.random.default_rng(3))
+    lines = "".join(json.dumps(x.tolist()) + "\n" for x in X)
+    monkeypatch.setenv("FASTER", "0.93")
+    out = tmp_path / "today.json"
+    result = run("correct", "--lut", table_file, "--device", "cpu", "--out", out, text=lines)
+    assert result.returncode == 0, result.stderr
+    assert "corrected by 8 networks" in result.stdout
+    unseen = space.sample(50, np.random.default_rng(4))
+    ratio = load(out).predict(unseen) / lut.predict(unseen)
+    assert np.abs(ratio * 0.93 - 1).max() < 0.02
+    assert load(out).table.method.prior == lut.sha256
+    assert load(out).table.validation is None
+    again = run("correct", "--lut", table_file, "--device", "cpu", "--out", out, text=lines)
+    assert "measuring" not in again.stderr  # nothing is measured twice
+    assert load(out).predict(unseen) == pytest.approx(lut.predict(unseen) * ratio)

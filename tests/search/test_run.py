@@ -24,6 +24,7 @@ from search.archive import Archive
 from search.cli import cli
 from search.datasets import Dataset
 from search.evolution.pareto import non_dominated
+from search.in_the_loop import table_of
 from search.loop import Search
 
 
@@ -187,3 +188,31 @@ def test_an_incomplete_table_is_refused_or_searched_without_what_it_lacks(
     X = np.array([network.encoding for network in archive.networks])
     assert len(X) == 8 + 2 * 4
     assert tables.load(partial).runs(X).all()
+
+
+def test_the_device_corrects_the_table_as_the_search_goes(
+    boxes: None, tmp_path: Path, micro_table: Path, micro_supernet: Path
+) -> None:
+    """A made-up table, far too slow, on this very processor; then the same, cut short and resumed."""
+    folder = tmp_path / "run"
+    run(*arguments(micro_table, micro_supernet, folder, "--device", "cpu"))
+    measured = [json.loads(line) for line in (folder / "lut.corrected.networks.jsonl").read_text().splitlines()]
+    archive = Archive(folder / "archive.jsonl", tables.load(micro_table).space)
+    later = [list(network.encoding) for network in archive.networks if network.generation > 0]
+    assert sorted(one["encoding"] for one in measured) == sorted(later)
+    corrected, pareto = table_of(folder), json.loads((folder / "pareto.json").read_text())
+    assert corrected.table.method.prior == tables.load(micro_table).sha256
+    assert pareto["lut_sha256"] == corrected.sha256
+    assert all(row["measured_ms"] > 0 for row in pareto["networks"])
+    for row in pareto["networks"]:
+        assert row["latency_ms"] == pytest.approx(corrected.predict(row["encoding"])[0], abs=1e-6)
+    X = [one["encoding"] for one in measured]
+    real_ms = np.array([one["measured_ms"] for one in measured])
+    before, after = (np.abs(lut.predict(X) / real_ms - 1).mean() for lut in (tables.load(micro_table), corrected))
+    assert after < 0.5 * before
+
+    kept = (folder / "archive.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "archive.jsonl").write_bytes(b"".join(kept[:14]))
+    run(*arguments(micro_table, micro_supernet, folder, "--device", "cpu", "--resume"))
+    assert (folder / "archive.jsonl").read_bytes().splitlines()[:12] == [line.rstrip() for line in kept[:12]]
+    assert len(Archive(folder / "archive.jsonl", corrected.space)) == 16
