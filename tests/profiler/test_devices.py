@@ -111,6 +111,8 @@ def test_the_emulator_runs_here_with_its_stand_ins_on_the_path(monkeypatch):
         ('link = "ssh"\nhost = "b"\npython = "python3\\u0000"', "is no path"),
         ('link = "ssh"\nhost = "b"\npython = "-c"', "is no path"),
         ('link = "ssh"\nhost = "b"\nruntime = "acl"', "needs the soc"),
+        ('link = "ssh"\nhost = "b"\nconvert = "-x"', "is no host"),
+        ('convert = "board"', "is for a board over SSH"),
         ('link = "telnet"', "'link'"),
     ],
 )

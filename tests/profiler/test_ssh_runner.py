@@ -1,5 +1,6 @@
 """Conversions on a machine over SSH: the real server, and the scripted ATC on its far side."""
 
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,9 @@ from atc_fixtures import Scripted, model
 from sshd_fixture import assert_gone
 
 from profiler.convert.atc import Atc
+from profiler.convert.of_device import converter_of
 from profiler.convert.runner import KEPT_OF_A_RUN, Stopped
+from profiler.plan import Job
 from profiler.ssh_address import address_of
 from profiler.ssh_runner import SshRunner
 
@@ -81,3 +84,24 @@ def test_atc_converts_there(runner, server, tmp_path):
     assert converted.startswith(b"IMOD")
     assert scripted.alive() == []
     assert list(server.remote.glob("*/conversions/*")) == []
+
+
+@pytest.mark.parametrize("where", ["board", "builder"])
+def test_a_device_says_where_to_convert(server, tmp_path, monkeypatch, where):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    server.configure(f"SetEnv HOME={server.home}")
+    (server.home / ".ssh" / "config").write_text(
+        f"Host builder\n  HostName 127.0.0.1\n  Port {server.port}\n  IdentityFile {server.user_key}\n"
+    )
+    (tmp_path / "atc").mkdir()
+    scripted = Scripted(tmp_path / "atc")
+    atc = server.folder / "atc.sh"
+    atc.write_text(f'#!/bin/sh\nexec {shlex.join(scripted.command)} "$@"\n')
+    atc.chmod(0o755)
+    device = server.device(runtime="acl", soc="Ascend310", atc=str(atc), convert=where)
+    with converter_of(device).models([Job("k", "unit", model)]) as models:
+        ((_, converted),) = models
+    assert isinstance(converted, bytes), converted
+    assert converted.startswith(b"IMOD")
+    assert "/conversions/work-" in scripted.calls[-1]["cwd"]
+    assert (str(server.home) in scripted.calls[-1]["cwd"]) == (where == "builder")
