@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from device_agents import runtimes, telemetry
+from device_agents import energy, runtimes, telemetry
 from device_agents.faults import Fault
 from device_agents.timing import CLOCKS, Rule, clock_step_us, measure
 
@@ -98,6 +98,8 @@ class Agent(object):
         self._runtime, self._clock = runtime, request.get("clock") or runtime.clock
         if self._clock not in CLOCKS:
             return Fault("protocol", "unknown clock {!r}: there are {}".format(self._clock, ", ".join(CLOCKS)))
+        if hasattr(runtime, "say_alive"):
+            runtime.say_alive(self._alive)
         return {
             "agent": VERSION,
             "protocol": PROTOCOL,
@@ -110,6 +112,7 @@ class Agent(object):
             "runtime": runtime.describe(),
             "clock": self._clock,
             "node_profiler": hasattr(runtime, "profile"),
+            "energy_meter": not isinstance(getattr(runtime, "card", Fault("energy", "")), Fault),
         }
 
     def _load(self, request):
@@ -148,6 +151,18 @@ class Agent(object):
             return Fault("protocol", error)
         return measure(model, rule, self._clock, self._alive)
 
+    def _energy(self, request):
+        model = self._model(request)
+        if isinstance(model, Fault):
+            return model
+        card = getattr(self._runtime, "card", Fault("energy", "this runtime knows no meter of energy"))
+        if isinstance(card, Fault):
+            return card
+        try:
+            return energy.measure_energy(model, card, request.get("window_s", energy.WINDOW_S), self._alive)
+        except Exception as error:
+            return Fault.of(error, "run")
+
     def _infer(self, request):
         model = self._model(request)
         if isinstance(model, Fault):
@@ -169,6 +184,8 @@ class Agent(object):
         readings = telemetry.read()
         if self._clock is not None:
             readings["clock_step_us"] = clock_step_us(self._clock)
+        if hasattr(self._runtime, "telemetry"):
+            readings.update(self._runtime.telemetry())
         return readings
 
     def _shutdown(self, request):
@@ -180,6 +197,7 @@ class Agent(object):
         "load": _load,
         "measure": _measure,
         "profile": _profile,
+        "energy": _energy,
         "infer": _infer,
         "unload": _unload,
         "telemetry": _telemetry,

@@ -5,8 +5,9 @@ class Fault(object):
     """Something that failed: `kind` is a word for programs, `detail` one line for people.
 
     Kinds: protocol (the request makes no sense) · runtime (cannot be used here) · load (the model cannot be made
-    ready) · run (an inference failed) · profile (nodes cannot be timed) · memory · device (it failed, and only a new
-    process can use it again) · clock (it ran backwards or stands still) · internal (a bug).
+    ready) · run (an inference failed) · profile (nodes cannot be timed) · energy (it cannot be told) · telemetry (the
+    card does not answer) · memory · device (it failed, and only a new process can use it again) · clock (it ran
+    backwards or stands still) · internal (a bug).
     """
 
     __slots__ = ("detail", "kind")

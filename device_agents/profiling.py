@@ -37,3 +37,31 @@ def onnxruntime_nodes(path, warm_up):
         ],
         "total_ms": [duration / 1e3 for duration, _ in runs],
     }
+
+
+def strays(path, provider, harmless):
+    """Nodes of an ONNX Runtime profile that ran on another provider than wanted, a line each; without doubles.
+
+    harmless: operators that may run anywhere.
+    """
+    with open(path, "r") as file:
+        events = json.load(file)
+    found: dict = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
+            where, op = event["args"].get("provider", "an unnamed provider"), event["args"].get("op_name", "")
+            if where != provider and op not in harmless:
+                found["{} ({}) ran on {}".format(event["name"][: -len(_SUFFIX)], op, where)] = None
+    return list(found)
+
+
+def convolution_types(path):
+    """The types of numbers that an ONNX Runtime profile's convolutions took in, such as `float` and `float16`."""
+    with open(path, "r") as file:
+        events = json.load(file)
+    found: set = set()
+    for event in events:
+        arguments = event.get("args", {})
+        if event.get("cat") == "Node" and "Conv" in arguments.get("op_name", ""):
+            found.update(kind for kind in (arguments.get("input_type_shape") or [{}])[0])
+    return found

@@ -43,10 +43,10 @@ def examine_board(device: Device) -> Iterator[Finding]:
         connection = Connection(address)
     except (SshProblem, Unreachable) as problem:
         yield from _before(problem)
-        yield Finding(problem.what, False, problem.remedy or "is it on, and is the cable in?")
+        yield Finding(problem.what, False, problem.remedy or "is it on, and is the cable in?", last=True)
         return
     except UserError as error:
-        yield Finding(str(error), False, "mend that first")
+        yield Finding(str(error), False, "mend that first", last=True)
         return
     try:
         yield Finding(f"{address} answers", True)
@@ -54,10 +54,10 @@ def examine_board(device: Device) -> Iterator[Finding]:
         yield Finding(f"logged in as {address.user}", True)
         board = probe(device, connection)
     except SshProblem as problem:
-        yield Finding(problem.what, False, problem.remedy)
+        yield Finding(problem.what, False, problem.remedy, last=True)
         return
     except ConnectionGone as error:
-        yield Finding(str(error), False, "try again; log in by hand if it stays so")
+        yield Finding(str(error), False, "try again; log in by hand if it stays so", last=True)
         return
     finally:
         connection.close()
@@ -71,6 +71,7 @@ def judge(device: Device, board: Board) -> Iterator[Finding]:
         f"Python {'.'.join(map(str, board.python))} on the board",
         not old,
         "the agent needs 3.6 or later: give another interpreter, `python` in devices.toml",
+        last=old,
     )
     if old:
         return

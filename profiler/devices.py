@@ -27,8 +27,8 @@ class Device(BaseModel):
 
     `cores` are the processor cores that the agent is pinned to; None pins it, on this machine, to as many as it has
     threads, the last ones, which the system's own work uses least. `hosts` are several boards of one kind that share
-    the work. `convert` says where models are converted for the board: on this
-    machine (`host`), on the `board`, or on another host over SSH, as ~/.ssh/config knows it.
+    the work. `convert` says where models are converted for the board: on this machine (`host`), on the `board`, or on
+    another host over SSH, as ~/.ssh/config knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +55,12 @@ class Device(BaseModel):
     convert: str = "host"
     atc: str = Field(default="atc", min_length=1)
     host_set_env: str | None = None
+    # graphics cards
+    precision: Literal["fp32", "fp16"] = "fp32"
+    provider: Literal["cuda", "tensorrt"] = "cuda"  # of onnxruntime-cuda
+    cuda_graph: bool = True
+    spin: bool = True
+    workspace_mb: int | None = Field(default=None, ge=1)
     simulated: bool = False
     source: str = "built in"
 
@@ -104,6 +110,12 @@ class Device(BaseModel):
         """What the agent's runtime is created with."""
         if self.runtime == "acl":
             return {"device_id": self.device_id, "soc": self.soc}
+        if self.runtime == "onnxruntime-cuda":
+            return {"provider": self.provider, "precision": self.precision, "device": self.device_id}
+        if self.runtime == "tensorrt":
+            options = {"precision": self.precision, "cuda_graph": self.cuda_graph, "spin": self.spin}
+            limit = {} if self.workspace_mb is None else {"workspace_mb": self.workspace_mb}
+            return {**options, **limit, "device": self.device_id}
         return {"threads": self.threads, "spinning": self.spinning}
 
     @property
@@ -121,7 +133,7 @@ class Device(BaseModel):
         """The cores to pin to, or None where the system cannot pin, all cores are wanted, or the board decides."""
         if self.cores is not None:
             return list(self.cores)
-        if self.link != "local" or self.runtime == "acl" or not hasattr(os, "sched_getaffinity"):
+        if self.link != "local" or self.runtime != "onnxruntime" or not hasattr(os, "sched_getaffinity"):
             return None
         usable = sorted(os.sched_getaffinity(0))
         return usable[-self.threads :] if self.threads < len(usable) else None
@@ -137,6 +149,7 @@ _ATLAS: dict[str, Any] = {
 }
 _BUILT_IN = (
     Device(name="cpu"),
+    Device(name="cuda", runtime="onnxruntime-cuda"),
     Device(name="atlas", **_ATLAS),
     Device(name="atlas-emulator", runtime="acl", soc="Ascend310", simulated=True),
 )
@@ -147,7 +160,7 @@ def known() -> dict[str, Device]:
     devices = {device.name: device for device in _BUILT_IN}
     for path in FILES:
         for device in _read(path.expanduser()):
-            if device.name in ("cpu", "atlas-emulator"):
+            if device.name in ("cpu", "cuda", "atlas-emulator"):
                 raise UserError(f"{path}: {device.name!r} is built in, give the device another name")
             if device.name not in devices or devices[device.name].source == "built in":
                 devices[device.name] = device

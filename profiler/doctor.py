@@ -14,6 +14,7 @@ from device_agents.statistics import median, trimmed_mean
 from mosegnet import space as spaces
 from mosegnet.common.console import progress_bar
 from mosegnet.common.errors import DeviceError
+from profiler import gpu
 from profiler.convert import Failure, converter_of
 from profiler.devices import Device
 from profiler.findings import Finding
@@ -39,8 +40,8 @@ def examine(device: Device, seconds: float) -> Iterator[Finding]:
 
             findings = list(examine_board(board))
             yield from findings
-            if not all(finding.good for finding in findings):
-                return
+            if findings[-1].last:
+                continue
         yield from _examine_agent(board, seconds)
 
 
@@ -62,6 +63,9 @@ def _examine_agent(device: Device, seconds: float) -> Iterator[Finding]:
         before = link.telemetry()
         repeats, contention = _repeat(link, model, hello["clock"], seconds)
         after = link.telemetry()
+    yield from gpu.software(runtime)
+    if "gpu" in runtime or any(name.startswith("gpu_") for name in after):
+        yield from gpu.findings(after)
     yield _clock(hello, after)
     yield from _system(before, after)
     yield _contention(contention)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +19,14 @@ from profiler.answers import Profile, Rule, Timing, introduction, outputs_of, pr
 from profiler.conversation import Conversation
 from profiler.devices import Device
 from profiler.outside import short
-from profiler.pipe import Host, LinkLost, LocalHost
+from profiler.pipe import DeviceLost, Host, LinkLost, LocalHost
 
 __all__ = ["AGENT_COMMAND", "RESTARTS", "SILENCE_S", "Link", "LinkLost", "Profile", "Rule", "Timing"]
 
 AGENT_COMMAND = (sys.executable, "-m", "device_agents")
 RESTARTS = 3  # in a row, over one model
 SILENCE_S = 120.0  # an agent at work says something after every run, at most once a second
+_DEVICE_WAITS_S = (1.0, 5.0, 20.0)  # before each restart, where the device itself has failed
 _START_S = 60.0
 
 
@@ -115,7 +117,7 @@ class Link:
         """The answer, JSON data or a Fault; a device that needs a reset needs a new process as well."""
         answer = talk.ask(op, fields, self._silence_s)
         if isinstance(answer, Fault) and answer.kind == "device":
-            raise LinkLost(answer.detail)
+            raise DeviceLost(answer.detail)
         return answer
 
     def _persist(self, doing: str, action: Any) -> Any:
@@ -136,6 +138,8 @@ class Link:
                     ) from None
                 self.restarts += 1
                 warn(f"device {self._device.name}: {reason} while {doing}; starting it again")
+                if isinstance(lost, DeviceLost):
+                    time.sleep(_DEVICE_WAITS_S[attempt])
             except BaseException:
                 self.close()  # Ctrl-C in the middle of an answer: the rest of it must not be taken for the next one
                 raise
@@ -157,6 +161,8 @@ class Link:
         }
         answer = self._talk.ask("hello", fields, _START_S)
         if isinstance(answer, Fault):
+            if self._hello and answer.kind in ("device", "memory"):  # it was there before: it may be rebooting
+                raise DeviceLost(answer.detail)
             self.close()
             raise DeviceError(f"device {device.name} cannot be used: {answer.detail}")
         answer = introduction(answer)

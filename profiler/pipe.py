@@ -26,6 +26,10 @@ class LinkLost(Exception):
     """The agent died, fell silent or talks nonsense: this process of it is of no more use."""
 
 
+class DeviceLost(LinkLost):
+    """The device itself failed: it needs a new process, and perhaps some time to come back."""
+
+
 class Pipe(Protocol):
     """What an agent's process looks like from here, wherever it runs."""
 

@@ -61,7 +61,7 @@ class Effort:
 EFFORT: Mapping[Role, Effort] = {
     "unit": Effort(2),
     "context": Effort(2),
-    "designed": Effort(1),
+    "designed": Effort(1, 2),
     "calibration": Effort(2),
     "validation": Effort(3),
     "model": Effort(3),

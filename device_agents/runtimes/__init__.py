@@ -5,6 +5,8 @@ A runtime is a module with `create(options)`, which returns a runtime or a Fault
 - `clock`: the name of the clock, one of `timing.CLOCKS`, that is right for it
 - `load(data)`: a model from its bytes, or a Fault
 - `close()`, where it holds what the process must give back when it ends; returns a Fault or None
+- `say_alive(alive)`, where loading may take long: `alive` is to be called meanwhile
+- `card`, a `nvml.Card` or a Fault, and `telemetry()`, where there is a graphics card
 - `profile(data, warm_up, runs, alive)`, where the runtime can time each node: see `profiling`; or a Fault
 and a model has
 - `run()`: one inference on inputs that lie ready; returns the milliseconds by the device's own events where there are
@@ -19,7 +21,7 @@ import importlib
 
 from device_agents.faults import Fault
 
-NAMES = ("acl", "onnxruntime")
+NAMES = ("acl", "onnxruntime", "onnxruntime-cuda", "tensorrt")
 
 
 def create(name, options):
@@ -27,7 +29,7 @@ def create(name, options):
     if name not in NAMES:
         return Fault("runtime", "unknown runtime {!r}: this agent has {}".format(name, ", ".join(NAMES)))
     try:
-        module = importlib.import_module("device_agents.runtimes.{}_runtime".format(name))
+        module = importlib.import_module("device_agents.runtimes.{}_runtime".format(name.replace("-", "_")))
         return module.create(options)
     except Exception as error:
         return Fault.of(error, "runtime")

@@ -34,7 +34,7 @@ _NAMES = {
     207006: "no permission: is the user in the group of /dev/davinci*?",
     207018: "out of device memory",
     245000: "out of memory",
-    500002: "graph engine failure",
+    500002: "graph engine failure: is the model for this chip and this CANN",
     507000: "internal error",
     507010: "heartbeat lost",
     507011: "model execution failed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,20 +38,32 @@ class Converter(Protocol):
         """What a table should say about it, as JSON data; empty when nothing is converted."""
 
 
-class NoConversion:
-    """The device loads ONNX, or converts it by itself."""
+Rewrite = Callable[[bytes], bytes]  # of an ONNX model
 
-    def __init__(self) -> None:
+
+class NoConversion:
+    """The device loads ONNX, or converts it by itself; `rewrites` are made to it before."""
+
+    def __init__(self, rewrites: Sequence[Rewrite] = ()) -> None:
+        self._rewrites = rewrites
         self.statistics = Statistics()
 
     @contextmanager
     def models(self, jobs: Iterable[J]) -> Iterator[Iterator[tuple[J, Result]]]:
         """See `Converter`: models as the jobs make them, each when its turn comes."""
-        yield ((job, job.make()) for job in jobs)
+        yield ((job, self._made(job.make())) for job in jobs)
 
     def describe(self) -> dict[str, Any]:
         """See `Converter`."""
         return {}
+
+    def _made(self, model: bytes | Path) -> bytes | Path:
+        if not self._rewrites:
+            return model
+        onnx = _read(model)
+        for rewrite in self._rewrites:
+            onnx = rewrite(onnx)
+        return onnx
 
 
 class AtcConverter:

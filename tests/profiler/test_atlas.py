@@ -108,7 +108,7 @@ def test_a_board_that_fails_in_the_middle_serves_to_the_end(server, tmp_path, pr
     lut = build(board(server, faults), SPACE, out, seed=0, resume=False, method=Method("hybrid", 10, prior))
     assert lut.complete
     assert measured_once(out)
-    assert lut.table.method.restarts == (0 if "oom" in faults else 1)
+    assert (lut.table.method.restarts > 0) == ("oom" not in faults)
 
 
 def test_a_wrong_conversion_is_not_timed(server, tmp_path, prior):
@@ -119,7 +119,7 @@ def test_a_wrong_conversion_is_not_timed(server, tmp_path, prior):
 
 def test_a_board_with_another_chip_is_refused(server, tmp_path, prior):
     device = board(server, "soc: Ascend310P3")
-    with pytest.raises(DeviceError, match="Ascend310P3"):
+    with pytest.raises(DeviceError, match=r"500002.*for this chip"):
         build(device, SPACE, tmp_path / "atlas.json", seed=0, resume=False, method=Method("hybrid", 10, prior))
 
 

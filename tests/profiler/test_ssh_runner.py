@@ -57,11 +57,11 @@ def test_a_command_runs_in_its_folder_with_its_words_untouched(runner, folder):
 
 def test_a_command_is_ended_with_all_its_children(runner, folder, server):
     script = ["sh", "-c", "sleep 300 & echo $!; sleep 300"]
-    late = runner.run(script, folder, 0.5, NEVER)
+    late = runner.run(script, folder, 3.0, NEVER)
     assert late.status is None
     assert_gone(int(late.stdout))
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
+    threading.Timer(3.0, stop.set).start()
     with pytest.raises(Stopped):
         runner.run(["sh", "-c", f"echo $$ > '{server.folder}/pid'; sleep 300"], folder, 60, stop)
     assert_gone(int((server.folder / "pid").read_text()))
