@@ -19,7 +19,7 @@ def test_the_processor_is_built_in():
 
 def test_an_unknown_device_names_those_known(folder):
     (folder / "devices.toml").write_text("[devices.big]\nthreads = 4\n")
-    with pytest.raises(UserError, match="unknown device 'small': there is cpu, atlas, atlas-emulator, big"):
+    with pytest.raises(UserError, match=r"unknown device 'small': there is cpu, .*, atlas-emulator, big"):
         devices.find("small")
 
 
