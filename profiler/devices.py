@@ -27,7 +27,8 @@ class Device(BaseModel):
 
     `cores` are the processor cores that the agent is pinned to; None pins it, on this machine, to as many as it has
     threads, the last ones, which the system's own work uses least. `hosts` are several boards of one kind that share
-    the work.
+    the work. `convert` says where models are converted for the board: on this machine (`host`), on the `board`, or on
+    another host over SSH, as ~/.ssh/config knows it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +52,7 @@ class Device(BaseModel):
     set_env: str | None = None
     device_id: int = Field(default=0, ge=0)
     soc: str | None = None
+    convert: str = "host"
     atc: str = Field(default="atc", min_length=1)
     host_set_env: str | None = None
     # graphics cards
@@ -72,15 +74,17 @@ class Device(BaseModel):
             raise ValueError("give a host or several hosts, not both")
         if len(set(self.hosts)) != len(self.hosts):
             raise ValueError("a host is named twice among its hosts")
+        if self.convert == "board" and self.link != "ssh":
+            raise ValueError('convert = "board" is for a board over SSH')
         if self.runtime == "acl" and self.soc is None:
             raise ValueError("runtime acl needs the soc version, such as Ascend310 (`npu-smi info` names it)")
         return self
 
-    @field_validator("host", "user")
+    @field_validator("host", "user", "convert")
     @classmethod
     def _is_a_name(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and not (HOST if info.field_name == "host" else USER).fullmatch(value):
-            raise ValueError(f"{value!r} is no {info.field_name}")
+        if value is not None and not (USER if info.field_name == "user" else HOST).fullmatch(value):
+            raise ValueError(f"{value!r} is no {'user' if info.field_name == 'user' else 'host'}")
         return value
 
     @field_validator("hosts")

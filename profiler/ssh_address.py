@@ -49,6 +49,15 @@ def address_of(device: Device) -> Address:
     return _resolve(device.host, device.user, device.port, key, device.jump)
 
 
+def address_of_host(host: str) -> Address:
+    """The address of a machine that ~/.ssh/config knows, or does not need to.
+
+    Raises:
+        UserError: ~/.ssh/config cannot be understood.
+    """
+    return _resolve(host, None, None, None, None)
+
+
 def hops_to(address: Address) -> list[Address]:
     """The machines to log in to on the way, nearest first.
 

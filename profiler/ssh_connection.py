@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import paramiko
@@ -115,7 +115,7 @@ class Connection:
             ConnectionGone: there is no connection any more, or the command did not end in time.
         """
         channel = self.open(command)
-        errors = _Drain(channel)
+        errors = Drain(channel.recv_stderr)
         until_s = time.monotonic() + timeout_s
         try:
             with self.within(timeout_s + LOGIN_S):
@@ -155,30 +155,30 @@ class Connection:
         return transport
 
 
-class _Drain:
-    """Reads standard error while a command runs: unread, it would block the command."""
+class Drain:
+    """Reads what a command writes while it runs: unread, it would block the command. `so_far` is the end of it."""
 
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel, self._found = channel, b""
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        self._receive, self.so_far = receive, b""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def all(self) -> bytes:
-        """The end of what was written."""
+        """All of it, once the command has ended, or its end where that is long."""
         self._thread.join(1.0)
-        return self._found
+        return self.so_far
 
     def _read(self) -> None:
         while True:
             try:
-                chunk = self._channel.recv_stderr(1 << 15)
+                chunk = self._receive(1 << 15)
             except TimeoutError:
                 continue
             except BROKEN:
                 return
             if not chunk:
                 return
-            self._found = (self._found + chunk)[-_MOST_OUTPUT_BYTES:]
+            self.so_far = (self.so_far + chunk)[-_MOST_OUTPUT_BYTES:]
 
 
 def _send(channel: paramiko.Channel, data: bytes) -> None:

@@ -16,6 +16,8 @@ from profiler.ssh_errors import BROKEN, ConnectionGone, SshProblem, Unwritable, 
 
 _STEP_S = 60.0  # for each step of a transfer
 _STEP_BYTES = 1 << 18
+_READ_S = 600.0
+_MOST_READ_BYTES = 1 << 30
 _HASH_S = 120.0
 _HASH = (  # $1 the file, $2 a Python for machines without sha256sum
     '[ -e "$1" ] || { echo absent; exit 0; }; '
@@ -89,6 +91,31 @@ class RemoteFiles:
         files = [entry for entry in entries if stat.S_ISREG(entry.st_mode or 0) and "/" not in entry.filename]
         files.sort(key=lambda entry: (entry.st_mtime or 0, entry.filename))
         return {entry.filename: entry.st_size or 0 for entry in files}
+
+    def read(self, path: PurePosixPath) -> bytes | None:
+        """The bytes of a file; None: there is none.
+
+        Raises:
+            ConnectionGone: there is no connection any more, or the file cannot be read.
+        """
+        try:
+            with self.connection.within(_READ_S), self._files().open(str(path), "rb") as file:
+                file.prefetch()
+                return file.read(_MOST_READ_BYTES)
+        except FileNotFoundError:
+            return None
+        except BROKEN as error:
+            raise ConnectionGone(f"{self.connection.address}: {path} cannot be read ({words(error)})") from None
+
+    def modified_s(self, path: PurePosixPath) -> float | None:
+        """When a file was written, in whole seconds of the far clock; None: there is none."""
+        try:
+            with self.connection.within(_STEP_S):
+                return self._files().stat(str(path)).st_mtime
+        except FileNotFoundError:
+            return None
+        except BROKEN as error:
+            raise ConnectionGone(f"{self.connection.address}: {path} cannot be read ({words(error)})") from None
 
     def remove(self, path: PurePosixPath) -> None:
         """Remove a file; one that is not there, or a connection that is gone, is no matter."""

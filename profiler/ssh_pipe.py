@@ -66,7 +66,7 @@ class SshPipe:
         self, connection: Connection, set_env: str | None, program: str, arguments: Sequence[str], mark: str
     ) -> None:
         self._connection, self._set_env, self._program, self._mark = connection, set_env, program, mark
-        self._channel = connection.open(start_command(set_env, program, arguments))
+        self.channel = connection.open(start_command(set_env, program, arguments))
         self._errors = b""
         self.process: Process | None = None
         self._drained = threading.Thread(target=self._drain, daemon=True)
@@ -74,10 +74,10 @@ class SshPipe:
 
     def send(self, data: bytes, silence_s: float) -> None:
         """See `profiler.pipe.Pipe`."""
-        self._channel.settimeout(silence_s)
+        self.channel.settimeout(silence_s)
         try:
             with self._connection.within(silence_s + _DEATH_S):
-                self._channel.sendall(data)
+                self.channel.sendall(data)
         except TimeoutError:
             raise self._silent(silence_s) from None
         except BROKEN:
@@ -85,9 +85,9 @@ class SshPipe:
 
     def receive(self, silence_s: float) -> bytes:
         """See `profiler.pipe.Pipe`."""
-        self._channel.settimeout(silence_s)
+        self.channel.settimeout(silence_s)
         try:
-            chunk = self._channel.recv(_CHUNK)
+            chunk = self.channel.recv(_CHUNK)
         except TimeoutError:
             raise self._silent(silence_s) from None
         except BROKEN:
@@ -99,19 +99,25 @@ class SshPipe:
     def last_words(self) -> str:
         """See `profiler.pipe.Pipe`."""
         self._drained.join(0.5)
-        return last_line(_STARTED.sub(b"", self._errors))
+        return last_line(self.errors)
+
+    @property
+    def errors(self) -> bytes:
+        """The end of what it wrote to standard error, which is complete soon after its end."""
+        self._drained.join(0.5 if self.channel.exit_status_ready() else 0.0)
+        return _STARTED.sub(b"", self._errors)
 
     def end(self, patient: bool) -> None:
         """See `profiler.pipe.Pipe`; closing the channel alone would leave the process running."""
         with contextlib.suppress(*BROKEN), self._connection.within(2 * _CLOSE_S):
-            self._channel.shutdown_write()
+            self.channel.shutdown_write()
             until_s = time.monotonic() + (_CLOSE_S if patient else 0.0)
-            while not self._channel.exit_status_ready() and time.monotonic() < until_s:
+            while not self.channel.exit_status_ready() and time.monotonic() < until_s:
                 time.sleep(0.01)
-        if not self._channel.exit_status_ready():
+        if not self.channel.exit_status_ready():
             self._kill()
         with contextlib.suppress(*BROKEN), self._connection.within(_CLOSE_S):
-            self._channel.close()
+            self.channel.close()
 
     def _kill(self) -> None:
         if self.process is not None and self._connection.alive:
@@ -126,12 +132,12 @@ class SshPipe:
 
     def _death(self) -> LinkLost | SshProblem:
         until_s = time.monotonic() + _DEATH_S
-        while not self._channel.exit_status_ready() and time.monotonic() < until_s:
+        while not self.channel.exit_status_ready() and time.monotonic() < until_s:
             time.sleep(0.01)
-        status = self._channel.exit_status
+        status = self.channel.exit_status
         if status < 0 and not self._connection.alive:
             return LinkLost("the connection to the board broke")
-        if not self._channel.exit_status_ready():
+        if not self.channel.exit_status_ready():
             return LinkLost("the agent closed its output")
         where = f"{self._connection.address}"
         if status == NO_SET_ENV:
@@ -145,7 +151,7 @@ class SshPipe:
     def _drain(self) -> None:
         while True:
             try:
-                chunk = self._channel.recv_stderr(1 << 15)
+                chunk = self.channel.recv_stderr(1 << 15)
             except TimeoutError:
                 continue  # the deadline is for answers; standard error may be silent
             except BROKEN:

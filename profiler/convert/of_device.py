@@ -8,6 +8,7 @@ from pathlib import Path
 from device_agents import emulator
 from profiler.convert.atc import AtcOptions
 from profiler.convert.converters import AtcConverter, Converter, NoConversion, Rewrite
+from profiler.convert.runner import Runner
 from profiler.devices import Device
 from profiler.half import to_half
 from profiler.initialisers import with_initialisers
@@ -23,7 +24,20 @@ def converter_of(device: Device) -> Converter:
     if device.simulated:
         command = (sys.executable, str(Path(emulator.BIN) / "atc"))
         return AtcConverter(AtcOptions(soc=device.soc, command=command, memory_bytes=_STAND_IN_BYTES))
-    return AtcConverter(AtcOptions(soc=device.soc, command=device.atc, set_env=device.host_set_env))
+    set_env = device.set_env if device.convert == "board" else device.host_set_env
+    return AtcConverter(AtcOptions(soc=device.soc, command=device.atc, set_env=set_env), runner=_runner_of(device))
+
+
+def _runner_of(device: Device) -> Runner | None:
+    """Where to convert; None is this machine."""
+    if device.convert == "host":
+        return None
+    from profiler.ssh_address import address_of, address_of_host  # only who has a board waits for paramiko to load
+    from profiler.ssh_runner import SshRunner
+
+    if device.convert == "board":
+        return SshRunner(address_of(device.boards()[0]), device.folder)
+    return SshRunner(address_of_host(device.convert), "~/.mosegnas")
 
 
 def _rewriting(device: Device) -> tuple[Rewrite, ...]:
