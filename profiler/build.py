@@ -252,7 +252,7 @@ def _keep_samples(journal_file: Path, samples_file: Path) -> None:
 def _say_quality(lut: Lut) -> None:
     """Warnings with advice: what a person should know before relying on the table."""
     entries = lut.table.entries.values()
-    loose = sum(not entry.converged for entry in entries)
+    loose = sum(not entry.converged for entry in entries if entry.samples)
     contended = sum("contended" in entry.flags for entry in entries)
     if loose:
         warn(

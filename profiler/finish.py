@@ -55,7 +55,7 @@ def finish(
         device=_device_record(records[0], telemetry),
         space=space.to_dict(),
         method=_method_record(plan, records, restarts, prior),
-        entries=_entries(space, known, fitted),
+        entries=_entries(space, known, fitted, records[0]["rule"]["target"]),
         unmeasured=unmeasured,
         calibration=calibration,
     )
@@ -126,7 +126,8 @@ def _latency_ms(measured: Mapping[str, Estimate], X: IntArray) -> FloatArray:
     return np.array([measured[network_key(x)].latency_ms for x in X])
 
 
-def _entries(space: Space, known: Mapping[str, Known], fitted: Posterior) -> dict[str, Entry]:
+def _entries(space: Space, known: Mapping[str, Known], fitted: Posterior, target: float) -> dict[str, Entry]:
+    """A unit that was never measured by itself has converged where its interval is within the target."""
     found = {}
     for unit, latency_ms, sd_ms in zip(space.units, fitted.unit_ms, fitted.unit_sd_ms, strict=True):
         if (one := known.get(unit.key)) is not None:
@@ -135,7 +136,7 @@ def _entries(space: Space, known: Mapping[str, Known], fitted: Posterior) -> dic
                 ci95_ms=round(1.96 * float(sd_ms), 7),
                 unit_ms=round(one.latency_ms, 7),
                 samples=one.samples,
-                converged=one.converged,
+                converged=one.converged if one.samples else bool(1.96 * sd_ms <= target * latency_ms),
                 flags=list(one.flags),
             )
     return found
@@ -158,7 +159,7 @@ def _device_record(header: Record, telemetry: Mapping[str, Any]) -> DeviceRecord
     return DeviceRecord(
         name=device["name"],
         kind=runtime.pop("kind"),
-        chip=hello["chip"],
+        chip=runtime.get("soc") or runtime.get("gpu") or hello["chip"],
         system=hello["system"],
         runtime=runtime.pop("name"),
         runtime_version=runtime.pop("version"),

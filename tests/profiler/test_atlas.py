@@ -4,13 +4,15 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 from profiler_fixtures import small_space
 
 from device_agents.emulator.install import install
 from mosegnet.common.errors import DeviceError
-from profiler.build import Method, build, samples_path
+from profiler.build import Method, build, journal_path, samples_path
 from profiler.devices import find
 from profiler.doctor import examine
 from profiler.lut import load
@@ -109,6 +111,27 @@ def test_a_board_that_fails_in_the_middle_serves_to_the_end(server, tmp_path, pr
     assert lut.complete
     assert measured_once(out)
     assert (lut.table.method.restarts > 0) == ("oom" not in faults)
+
+
+def test_a_cable_pulled_in_the_middle(server, tmp_path, prior):
+    """Every SSH session is killed when some networks are measured; the build reconnects and measures nothing twice."""
+    out = tmp_path / "atlas.json"
+
+    def pull():
+        until_s = time.monotonic() + 60
+        while time.monotonic() < until_s:
+            if journal_path(out).exists() and journal_path(out).read_bytes().count(b"\n") > 12:
+                server.cut()
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    lut = build(board(server), SPACE, out, seed=0, resume=False, method=Method("hybrid", 10, prior))
+    thread.join()
+    assert lut.complete
+    assert measured_once(out)
+    assert lut.table.method.restarts > 0
 
 
 def test_a_wrong_conversion_is_not_timed(server, tmp_path, prior):
