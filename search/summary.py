@@ -14,6 +14,7 @@ from rich.table import Table
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import read_json
 from mosegnet.common.journal import read_journal
+from profiler import lut as tables
 from profiler.lut import Lut
 from search.archive import Archive
 from search.in_the_loop import table_of
@@ -35,7 +36,7 @@ def report_data(folder: Path) -> ReportData:
     lut = table_of(folder)
     archive = Archive(folder / "archive.jsonl", lut.space)
     landscape = folder / "landscape.json"
-    validation = lut.table.validation
+    validation = tables.load(folder / "lut.json").table.validation  # of the table that the run began with
     return ReportData(
         name=folder.name,
         simulated=lut.device.simulated,
