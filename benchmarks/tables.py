@@ -33,9 +33,8 @@ from mosegnet.space import SCALE, Space
 from profiler import posterior, stubs, whole
 from profiler import prior as priors
 from profiler.devices import Device
-from profiler.finish import unit_times
+from profiler.finish import unit_times, unsettled_networks
 from profiler.link import Link, Rule
-from profiler.nodes import unsettled
 from profiler.plan import MethodName, make_plan, network_job, network_key, reference_job
 from profiler.posterior import Prior, unit_counts
 from profiler.sampling import held_out, spread
@@ -98,10 +97,7 @@ def _units(space: Space, name: str, seed: int) -> tuple[Prior, float]:
         journal = Journal(Path(folder) / "journal.jsonl")
 
         def unsure(records: Sequence[Record]) -> set[str]:
-            if not len(plan.designed):
-                return set()
-            again = unsettled(space, unit_times(plan, space, records, clock), plan.designed, rule.target)
-            return {network_key(x) for x in plan.designed[again]}
+            return unsettled_networks(plan, space, records, clock, rule.target)
 
         session = Session(jobs, plan.reference, [link], journal, [], rule, seed, plan.effort, unsure)
         session.run(f"measuring units, {name}")

@@ -32,6 +32,7 @@ class Agent(object):
         self._say = say
         self._runtime: Any = None
         self._clock = None
+        self._clock_step_us = 0.0
         self._models = {}
         self._next = 0
         self._current = None  # id of the request being answered
@@ -98,6 +99,7 @@ class Agent(object):
         self._runtime, self._clock = runtime, request.get("clock") or runtime.clock
         if self._clock not in CLOCKS:
             return Fault("protocol", "unknown clock {!r}: there are {}".format(self._clock, ", ".join(CLOCKS)))
+        self._clock_step_us = clock_step_us(self._clock)
         if hasattr(runtime, "say_alive"):
             runtime.say_alive(self._alive)
         return {
@@ -183,7 +185,7 @@ class Agent(object):
     def _telemetry(self, request):
         readings = telemetry.read()
         if self._clock is not None:
-            readings["clock_step_us"] = clock_step_us(self._clock)
+            readings["clock_step_us"] = self._clock_step_us
         if hasattr(self._runtime, "telemetry"):
             readings.update(self._runtime.telemetry())
         return readings

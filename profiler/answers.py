@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,12 @@ class Profile:
     total_ms: tuple[float, ...]
     contention: tuple[float, ...]
     spent_s: float
+
+
+def chip_of(hello: Mapping[str, Any]) -> str:
+    """What computes: the board's or the card's own chip where the runtime knows it, else the host's processor."""
+    runtime = hello["runtime"]
+    return str(runtime.get("soc") or runtime.get("gpu") or hello["chip"])
 
 
 def introduction(answer: dict[str, Any]) -> dict[str, Any]:

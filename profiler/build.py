@@ -17,12 +17,12 @@ from mosegnet.common.errors import DeviceError, UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.space import Space
-from profiler import nodes
 from profiler import plan as plans
+from profiler.answers import chip_of
 from profiler.conversion_check import check_conversions
 from profiler.convert import Converter, converter_of
 from profiler.devices import Device
-from profiler.finish import finish, now, unit_times
+from profiler.finish import finish, now, unit_times, unsettled_networks
 from profiler.link import Link, Rule
 from profiler.lut import Lut, save
 from profiler.plan import Job, MethodName, Plan
@@ -163,7 +163,7 @@ def open_boards(device: Device, stack: ExitStack) -> list[Link]:
         links.append(link)
     if not links:
         raise DeviceError(f"device {device.name}: none of its {len(device.boards())} boards answers")
-    kinds = {(link.hello()["chip"], str(sorted(link.hello()["runtime"].items()))) for link in links}
+    kinds = {(chip_of(link.hello()), str(sorted(link.hello()["runtime"].items()))) for link in links}
     if len(kinds) > 1:
         raise DeviceError(f"device {device.name}: its boards are not alike: {', '.join(sorted(map(str, kinds)))}")
     return links
@@ -183,11 +183,7 @@ def _measure(
     clock = links[0].hello()["clock"]
 
     def unsure(known: Sequence[Record]) -> set[str]:
-        """Profiled networks whose sum of units is not known well enough."""
-        if not len(plan.designed):
-            return set()
-        again = nodes.unsettled(space, unit_times(plan, space, known, clock), plan.designed, rule.target)
-        return {plans.network_key(x) for x in plan.designed[again]}
+        return unsettled_networks(plan, space, known, clock, rule.target)
 
     def run(jobs: Sequence[Job], title: str) -> None:
         session = Session(jobs, plan.reference, links, journal, records, rule, seed, plan.effort, unsure, converter)

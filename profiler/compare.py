@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from mosegnet.common.errors import UserError
 from mosegnet.digits import FloatArray, IntArray
-from mosegnet.space import SCALE
 from profiler.lut import Lut
+from profiler.validate import kendall_tau, pearson_r, tau_within_scale
 
 _DIFFERING = 8  # units named for each pair
 
@@ -79,14 +78,12 @@ def compare(luts: Sequence[Lut], networks: int, seed: int) -> Comparison:
 
 def _pair(luts: Sequence[Lut], X: IntArray, latency_ms: FloatArray, a: int, b: int) -> Pair:
     one, other = latency_ms[a], latency_ms[b]
-    groups = [X[:, SCALE] == scale for scale in np.unique(X[:, SCALE])]
-    within = [float(stats.kendalltau(one[g], other[g]).statistic) for g in groups if g.sum() > 2]
     return Pair(
         first=a,
         second=b,
-        kendall_tau=round(float(stats.kendalltau(one, other).statistic), 4),
-        kendall_tau_within_scale=round(float(np.mean(within)), 4),
-        pearson_r=round(float(np.corrcoef(one, other)[0, 1]), 5),
+        kendall_tau=round(kendall_tau(one, other), 4),
+        kendall_tau_within_scale=tau_within_scale(one, other, X) or 0.0,
+        pearson_r=round(pearson_r(one, other), 5),
         speed=round(float(np.median(other / one)), 5),
         differing=_differing(luts[a], luts[b]),
     )

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mosegnet.common.files import explain_os_errors
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.digits import IntArray
 from profiler import posterior, whole
 from profiler.devices import Device
+from profiler.finish import latency_fields
 from profiler.lut import Lut
-from profiler.plan import network_job, network_key, reference_job
 from profiler.prior import of_own_table
 from profiler.schema import NetworkRecord, Table
 from profiler.validate import network_records
@@ -45,12 +44,9 @@ def corrected(lut: Lut, networks: Sequence[NetworkRecord]) -> Table:
     fitted = posterior.fit(lut.space, of_own_table(lut.space, lut), X, latency_ms)
     table = lut.table
     entries = {
-        key: entry.model_copy(update={"latency_ms": round(float(ms), 7), "ci95_ms": round(1.96 * float(sd), 7)})
-        for (key, entry), ms, sd in zip(
-            ((unit.key, table.entries[unit.key]) for unit in lut.space.units if unit.key in table.entries),
-            *_of_known(lut, fitted),
-            strict=True,
-        )
+        unit.key: table.entries[unit.key].model_copy(update=latency_fields(ms, sd_ms))
+        for unit, ms, sd_ms in zip(lut.space.units, fitted.unit_ms, fitted.unit_sd_ms, strict=True)
+        if unit.key in table.entries
     }
     interval = [100 * float(share) for share in fitted.interval]
     if len(networks) < _LEAST_FOR_INTERVAL:
@@ -73,17 +69,10 @@ def corrected(lut: Lut, networks: Sequence[NetworkRecord]) -> Table:
     )
 
 
-def _of_known(lut: Lut, fitted: posterior.Posterior) -> tuple[list[float], list[float]]:
-    rows = [k for k, unit in enumerate(lut.space.units) if unit.key in lut.table.entries]
-    return fitted.unit_ms[rows].tolist(), fitted.unit_sd_ms[rows].tolist()
-
-
 def _measured(lut: Lut, device: Device, X: IntArray, journal_file: Path, seed: int) -> list[NetworkRecord]:
-    jobs = [network_job(lut.space, x, "model") for x in X]
-    found = whole.on_device(device, jobs, reference_job(lut.space), seed, f"measuring {len(jobs)} candidates")
-    records = network_records(X, [found[network_key(x)] for x in X], lut.predict(X))
-    with explain_os_errors(journal_file):
-        journal = Journal(journal_file)
+    found = whole.networks_on_device(lut, device, X, seed, f"measuring {len(X)} candidates")
+    records = network_records(X, found, lut.predict(X))
+    journal = Journal(journal_file)
     for record in records:
         journal.append(record.model_dump(mode="json"))
     journal.close()

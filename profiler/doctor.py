@@ -15,6 +15,7 @@ from mosegnet import space as spaces
 from mosegnet.common.console import progress_bar
 from mosegnet.common.errors import DeviceError
 from profiler import gpu
+from profiler.answers import chip_of
 from profiler.convert import Failure, converter_of
 from profiler.devices import Device
 from profiler.findings import Finding
@@ -50,7 +51,7 @@ def _examine_agent(device: Device, seconds: float) -> Iterator[Finding]:
         hello = link.hello()
         runtime = hello["runtime"]
         simulated = ", SIMULATED" if runtime.get("simulated") or device.simulated else ""
-        where = f"{hello['chip'] or hello['system']}{simulated}"
+        where = f"{chip_of(hello) or hello['system']}{simulated}"
         yield Finding(f"agent {hello['agent']} answers in {_delay_ms(link):.2f} ms: {where}", True)
         threads = f", {runtime['threads']} thread(s) on core(s) {hello['cores']}" if "threads" in runtime else ""
         yield Finding(f"{runtime['name']} {runtime['version']}, {runtime['precision']}{threads}", True)

@@ -15,6 +15,7 @@ from mosegnet.digits import FloatArray, IntArray
 from mosegnet.space import Space
 from profiler import nodes, posterior, stubs
 from profiler import prior as priors
+from profiler.answers import chip_of
 from profiler.lut import Lut
 from profiler.plan import Plan, network_key
 from profiler.posterior import Posterior, Prior
@@ -59,10 +60,10 @@ def finish(
         unmeasured=unmeasured,
         calibration=calibration,
     )
-    return prove(unproven, plan, measured, records[0]["seed"])
+    return _prove(unproven, plan, measured, records[0]["seed"])
 
 
-def prove(table: Table, plan: Plan, measured: Mapping[str, Estimate], seed: int) -> Lut:
+def _prove(table: Table, plan: Plan, measured: Mapping[str, Estimate], seed: int) -> Lut:
     """The table with its validation on the plan's held-out networks that the device could run."""
     lut = Lut(table)
     X = np.array([x for x in plan.validation if network_key(x) in measured and lut.runs(x)[0]])
@@ -77,6 +78,14 @@ def unit_times(plan: Plan, space: Space, records: Sequence[Record], clock: str) 
     """What the profiled networks of a plan say of their units so far."""
     encodings = {network_key(x): x.tolist() for x in plan.designed}
     return nodes.unit_times(space, encodings, records, Drift(records, clock))
+
+
+def unsettled_networks(plan: Plan, space: Space, records: Sequence[Record], clock: str, target: float) -> set[str]:
+    """Keys of the profiled networks whose sum of units is not known within `target`, a share."""
+    if not len(plan.designed):
+        return set()
+    again = nodes.unsettled(space, unit_times(plan, space, records, clock), plan.designed, target)
+    return {network_key(x) for x in plan.designed[again]}
 
 
 def _prior(
@@ -132,14 +141,21 @@ def _entries(space: Space, known: Mapping[str, Known], fitted: Posterior, target
     for unit, latency_ms, sd_ms in zip(space.units, fitted.unit_ms, fitted.unit_sd_ms, strict=True):
         if (one := known.get(unit.key)) is not None:
             found[unit.key] = Entry(
-                latency_ms=round(max(float(latency_ms), priors.LEAST_MS), 7),
-                ci95_ms=round(1.96 * float(sd_ms), 7),
+                **latency_fields(latency_ms, sd_ms),
                 unit_ms=round(one.latency_ms, 7),
                 samples=one.samples,
                 converged=one.converged if one.samples else bool(1.96 * sd_ms <= target * latency_ms),
                 flags=list(one.flags),
             )
     return found
+
+
+def latency_fields(latency_ms: float, sd_ms: float) -> dict[str, float]:
+    """An entry's latency and interval as a table keeps them; never zero."""
+    return {
+        "latency_ms": round(max(float(latency_ms), priors.LEAST_MS), 7),
+        "ci95_ms": round(1.96 * float(sd_ms), 7),
+    }
 
 
 def _calibration(space: Space, fitted: Posterior, X: IntArray, measured: list[Estimate]) -> Calibration:
@@ -159,7 +175,7 @@ def _device_record(header: Record, telemetry: Mapping[str, Any]) -> DeviceRecord
     return DeviceRecord(
         name=device["name"],
         kind=runtime.pop("kind"),
-        chip=runtime.get("soc") or runtime.get("gpu") or hello["chip"],
+        chip=chip_of(hello),
         system=hello["system"],
         runtime=runtime.pop("name"),
         runtime_version=runtime.pop("version"),

@@ -42,6 +42,10 @@ class UnitTimes:
     nodes: float
     flags: tuple[str, ...]
 
+    def mean_spread_ms(self, usual: float) -> float:
+        """Standard deviation of `latency_ms` where the unit usually differs by this share from network to network."""
+        return usual * self.latency_ms / math.sqrt(self.networks)
+
 
 def owners(nodes: Sequence[Node]) -> list[str]:
     """The unit, by its prefix in `Architecture.named_units`, that each node works for.
@@ -103,9 +107,7 @@ def unsettled(space: Space, times: Mapping[str, UnitTimes], X: IntArray, target:
         counts = Counter(unit for unit in space.decode(x).units if unit.key in times)
         sums = [(count, times[unit.key], usual[unit.kind]) for unit, count in counts.items()]
         within_ms = math.hypot(*(count * one.within_ms for count, one, _ in sums))
-        between_ms = math.hypot(
-            *(count * share * one.latency_ms / math.sqrt(one.networks) for count, one, share in sums)
-        )
+        between_ms = math.hypot(*(count * one.mean_spread_ms(share) for count, one, share in sums))
         sum_ms = math.fsum(count * one.latency_ms for count, one, _ in sums)
         found.append(within_ms > max(target * sum_ms, between_ms))
     return np.array(found, dtype=np.bool_)

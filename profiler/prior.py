@@ -56,7 +56,7 @@ def of_nodes(
     known = {key: replace(one, flags=(*one.flags, "by_stub")) for key, one in stubs.items()}
     for unit in space.units:
         if (found := times.get(unit.key)) is not None:
-            between_ms = usual[unit.kind] * found.latency_ms / math.sqrt(found.networks)
+            between_ms = found.mean_spread_ms(usual[unit.kind])
             known[unit.key] = Known(
                 latency_ms=max(found.latency_ms, LEAST_MS),
                 sd_ms=math.hypot(between_ms, found.within_ms / 1.96),

@@ -92,16 +92,17 @@ class Session:
                 raise DeviceError(f"{record['key']} cannot be measured ({record['kind']}: {record['detail']})")
 
     def _visit_again(self, visit: int) -> None:
-        before = [record for record in self.records if record.get("visit", 0) < visit]
-        unsure = self._too_little_known(before)
-        jobs = self._due(
-            visit,
-            lambda job: self._effort[job.role].visits <= visit < self._effort[job.role].most and job.key in unsure,
-        )
-        jobs = self._not_done(visit, jobs)
+        jobs = self._not_done(visit, self._due(visit, lambda job: self._may_be_visited_again(visit, job)))
+        if jobs:
+            unsure = self._too_little_known([record for record in self.records if record.get("visit", 0) < visit])
+            jobs = [job for job in jobs if job.key in unsure]
         if jobs:
             with progress_bar(f"visiting {len(jobs)} again of which too little is known", len(jobs)) as bar:
                 self._visit(visit, jobs, bar)
+
+    def _may_be_visited_again(self, visit: int, job: Job) -> bool:
+        effort = self._effort[job.role]
+        return effort.visits <= visit < effort.most
 
     def _planned(self, visit: int) -> list[Job]:
         return self._due(visit, lambda job: visit < self._effort[job.role].visits)

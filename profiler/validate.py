@@ -51,12 +51,10 @@ def scores(predicted_ms: FloatArray, measured_ms: FloatArray, X: IntArray) -> Sc
 
     The intervals come from drawing the networks anew, with replacement (Efron, 1979).
     """
-    groups = [X[:, SCALE] == scale for scale in np.unique(X[:, SCALE])]
-    within = [_tau(predicted_ms[group], measured_ms[group]) for group in groups if group.sum() > 2]
     return Scores(
         **_figures(predicted_ms, measured_ms),
-        kendall_tau_within_scale=round(float(np.mean(within)), 4) if within else None,
-        pearson_r=round(_pearson(predicted_ms, measured_ms), 5),
+        kendall_tau_within_scale=tau_within_scale(predicted_ms, measured_ms, X),
+        pearson_r=round(pearson_r(predicted_ms, measured_ms), 5),
         intervals=_bootstrap(predicted_ms, measured_ms),
     )
 
@@ -64,7 +62,7 @@ def scores(predicted_ms: FloatArray, measured_ms: FloatArray, X: IntArray) -> Sc
 def _figures(predicted_ms: FloatArray, measured_ms: FloatArray) -> dict[str, float]:
     error = predicted_ms / measured_ms - 1
     return {
-        "kendall_tau": round(_tau(predicted_ms, measured_ms), 4),
+        "kendall_tau": round(kendall_tau(predicted_ms, measured_ms), 4),
         "mape_percent": round(100 * float(np.abs(error).mean()), 3),
         "bias_percent": round(100 * float(error.mean()), 3),
         "within_5_percent": _percent(np.abs(error) <= 0.05),
@@ -122,7 +120,7 @@ def tau_ceiling(latency_ms: FloatArray, noise: float) -> float:
     """Kendall tau of the true latencies against themselves measured with this relative noise, on average."""
     rng = np.random.default_rng(0)
     noisy = latency_ms * (1 + noise * rng.standard_normal((_NOISE_DRAWS, len(latency_ms))))
-    return float(np.mean([_tau(row, latency_ms) for row in noisy]))
+    return float(np.mean([kendall_tau(row, latency_ms) for row in noisy]))
 
 
 def _linear(space: Space, X: IntArray, params: bool) -> FloatArray:
@@ -132,12 +130,21 @@ def _linear(space: Space, X: IntArray, params: bool) -> FloatArray:
     return columns
 
 
-def _tau(a: FloatArray, b: FloatArray) -> float:
+def tau_within_scale(a: FloatArray, b: FloatArray, X: IntArray) -> float | None:
+    """Kendall tau of latencies a and b of the networks X, mean over input scales; None where none has three of them."""
+    groups = [X[:, SCALE] == scale for scale in np.unique(X[:, SCALE])]
+    within = [kendall_tau(a[group], b[group]) for group in groups if group.sum() > 2]
+    return round(float(np.mean(within)), 4) if within else None
+
+
+def kendall_tau(a: FloatArray, b: FloatArray) -> float:
+    """Of two lists of latencies; 0 where one has no order at all."""
     tau = float(stats.kendalltau(a, b).statistic)
     return tau if math.isfinite(tau) else 0.0  # all equal: no order at all
 
 
-def _pearson(a: FloatArray, b: FloatArray) -> float:
+def pearson_r(a: FloatArray, b: FloatArray) -> float:
+    """Of two lists of latencies; 0 where one does not vary."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

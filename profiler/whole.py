@@ -13,6 +13,8 @@ import numpy as np
 from mosegnet import space as spaces
 from mosegnet.common.console import warn
 from mosegnet.common.journal import Journal
+from mosegnet.digits import IntArray
+from profiler.answers import chip_of
 from profiler.build import open_boards, replace_threads
 from profiler.convert import converter_of
 from profiler.devices import Device
@@ -37,13 +39,8 @@ def validate(lut: Lut, device: Device, networks: int, seed: int) -> Validation:
     known = np.array([network.encoding for network in lut.calibration.networks])
     X = held_out(lut.space, networks, np.random.default_rng([seed, 1]), known)
     X = X[lut.runs(X)]
-    jobs = [network_job(lut.space, x, "validation") for x in X]
-    device = replace_threads(device, lut.device.threads)
-    with ExitStack() as stack:
-        links = open_boards(device, stack)
-        _warn_of_another_device(lut, links[0].hello())
-        measured = in_turns(device, links, jobs, reference_job(lut.space), seed, "measuring held-out networks")
-    return validation(lut, X, [measured[network_key(x)] for x in X], seed, now())
+    measured = networks_on_device(lut, device, X, seed, "measuring held-out networks")
+    return validation(lut, X, measured, seed, now())
 
 
 def with_validation(table: Table, found: Validation) -> Table:
@@ -79,10 +76,19 @@ def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estim
     return [measured[str(path)] for path in models]
 
 
-def on_device(device: Device, jobs: Sequence[Job], reference: Job, seed: int, title: str) -> dict[str, Estimate]:
-    """Open the device's boards and measure models that all have to run: see `in_turns`."""
+def networks_on_device(lut: Lut, device: Device, X: IntArray, seed: int, title: str) -> list[Estimate]:
+    """Measure the networks X, shape (n, digits), of a table's space as the table was measured; warns of another device.
+
+    Raises:
+        DeviceError: the device failed for good, or cannot run one of them.
+    """
+    jobs = [network_job(lut.space, x, "validation") for x in X]
+    device = replace_threads(device, lut.device.threads)
     with ExitStack() as stack:
-        return in_turns(device, open_boards(device, stack), jobs, reference, seed, title)
+        links = open_boards(device, stack)
+        _warn_of_another_device(lut, links[0].hello())
+        measured = in_turns(device, links, jobs, reference_job(lut.space), seed, title)
+    return [measured[network_key(x)] for x in X]
 
 
 def in_turns(
@@ -106,6 +112,6 @@ def in_turns(
 
 def _warn_of_another_device(lut: Lut, hello: dict[str, Any]) -> None:
     made = (lut.device.chip, lut.device.runtime_version)
-    here = (hello["chip"], hello["runtime"]["version"])
+    here = (chip_of(hello), hello["runtime"]["version"])
     if made != here:
         warn(f"the table was made on {made[0]} with runtime {made[1]}, this is {here[0]} with {here[1]}")

@@ -5,10 +5,10 @@ number: the provider asked for must come first in the session, and every node of
 """
 
 import os
-import tempfile
 
 from device_agents import nvml, profiling
 from device_agents.faults import Fault
+from device_agents.runtimes import onnxruntime_sessions as sessions
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 _TYPES = {"fp32": "float", "fp16": "float16"}  # as profiles call them
@@ -92,37 +92,28 @@ class OnnxRuntimeCuda(object):
 
     def profile(self, data, warm_up, runs, alive):
         """See `device_agents.profiling`; a Fault where a node runs elsewhere than asked for."""
-        with tempfile.TemporaryDirectory() as folder:
-            options = self._options()
-            options.enable_profiling = True
-            options.profile_file_prefix = os.path.join(folder, "profile")
-            try:
-                model = self._model(data, options)
-            except Exception as error:
-                return Fault.of(error, "load")
-            try:
-                for _ in range(warm_up + runs):
-                    model.run()
-                    alive()
-            finally:
-                path = model.end_profiling()
-                model.close()
-            strays = profiling.strays(path, self._provider, _HARMLESS)
-            if strays:
-                return Fault("load", "wanted all of it on {}, but {}".format(self._provider, "; ".join(strays)))
-            types = profiling.convolution_types(path)
-            if types - {_TYPES[self._precision]}:
-                words = "convolutions compute in {}, but {} was asked for: write the precision into the ONNX file"
-                return Fault("load", words.format(", ".join(sorted(types)), self._precision))
-            return profiling.onnxruntime_nodes(path, warm_up)
+        recorded = sessions.record(
+            lambda options: self._model(data, options),
+            self._options(),
+            warm_up,
+            runs,
+            alive,
+            lambda path: self._nodes(path, warm_up),
+        )
+        return recorded if isinstance(recorded, Fault) else recorded[0]
+
+    def _nodes(self, path, warm_up):
+        strays = profiling.strays(path, self._provider, _HARMLESS)
+        if strays:
+            return Fault("load", "wanted all of it on {}, but {}".format(self._provider, "; ".join(strays)))
+        types = profiling.convolution_types(path)
+        if types - {_TYPES[self._precision]}:
+            words = "convolutions compute in {}, but {} was asked for: write the precision into the ONNX file"
+            return Fault("load", words.format(", ".join(sorted(types)), self._precision))
+        return profiling.onnxruntime_nodes(path, warm_up)
 
     def _options(self):
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3
-        return options
+        return sessions.session_options(self._ort, 1)
 
     def _model(self, data, options):
         session = self._ort.InferenceSession(data, options, providers=[(self._provider, self._provider_options())])
@@ -152,17 +143,9 @@ class _Model(object):
         self._ort, self._numpy, self._session, self._device = onnxruntime, numpy, session, device
         self._shapes = {}
         self._binding = session.io_binding()
-        rng = numpy.random.RandomState(0)
-        for tensor in session.get_inputs():
-            if tensor.type != "tensor(float)" or not all(isinstance(size, int) for size in tensor.shape):
-                raise ValueError(
-                    "input {!r} is {} {}: only float inputs of fixed shape can be timed".format(
-                        tensor.name, tensor.type, tensor.shape
-                    )
-                )
-            self._shapes[tensor.name] = tensor.shape
-            # between 0.5 and 1.5: no activation dies out, and no power is saved by zeros
-            self._bind_input(tensor.name, (rng.rand(*tensor.shape) + 0.5).astype("float32"))
+        for name, array in sessions.feeds(numpy, session):
+            self._shapes[name] = array.shape
+            self._bind_input(name, array)
         self._names = [tensor.name for tensor in session.get_outputs()]
         for name in self._names:
             self._binding.bind_output(name, "cuda", device)

@@ -1,12 +1,9 @@
 """ONNX Runtime on the processor, with the number of threads chosen and recorded."""
 
-import os
-import tempfile
-import time
-
 from device_agents import profiling
 from device_agents.faults import Fault
-from device_agents.timing import has_thread_clock, thread_cpu_s
+from device_agents.runtimes import onnxruntime_sessions as sessions
+from device_agents.timing import has_thread_clock
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -53,35 +50,26 @@ class OnnxRuntime(object):
             return Fault.of(error, "load")
 
     def profile(self, data, warm_up, runs, alive):
-        """See `device_agents.profiling`; the runtime's own profiler counts in whole microseconds of wall time."""
-        with tempfile.TemporaryDirectory() as folder:
-            options = self._options()
-            options.enable_profiling = True
-            options.profile_file_prefix = os.path.join(folder, "profile")
-            try:
-                model = self._model(data, options)
-            except Exception as error:
-                return Fault.of(error, "load")
-            contention = []
-            for _ in range(warm_up + runs):
-                wall, cpu = time.perf_counter(), thread_cpu_s()
-                model.run()
-                contention.append((time.perf_counter() - wall) / max(1e-9, thread_cpu_s() - cpu))
-                alive()
-            found = profiling.onnxruntime_nodes(model.end_profiling(), warm_up)
-            model.close()
+        """See `device_agents.profiling`."""
+        recorded = sessions.record(
+            lambda options: self._model(data, options),
+            self._options(),
+            warm_up,
+            runs,
+            alive,
+            lambda path: profiling.onnxruntime_nodes(path, warm_up),
+        )
+        if isinstance(recorded, Fault):
+            return recorded
+        found, contention = recorded
         if self._threads == 1 and not isinstance(found, Fault):
-            found["contention"] = [round(ratio, 3) for ratio in contention[warm_up:]]
+            found["contention"] = [round(ratio, 3) for ratio in contention]
         return found
 
     def _options(self):
-        options = self._ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
+        options = sessions.session_options(self._ort, self._threads)
         options.inter_op_num_threads = 1
-        options.execution_mode = self._ort.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if self._spinning else "0")
-        options.log_severity_level = 3
         return options
 
     def _model(self, data, options):
@@ -95,25 +83,14 @@ class OnnxRuntime(object):
 class _Model(object):
     def __init__(self, numpy, session):
         self._numpy, self._session = numpy, session
-        self._shapes = {}
-        for tensor in session.get_inputs():
-            if tensor.type != "tensor(float)" or not all(isinstance(size, int) for size in tensor.shape):
-                raise ValueError(
-                    "input {!r} is {} {}: only float inputs of fixed shape can be timed".format(
-                        tensor.name, tensor.type, tensor.shape
-                    )
-                )
-            self._shapes[tensor.name] = tensor.shape
-        rng = numpy.random.RandomState(0)
-        # between 0.5 and 1.5: no activation dies out into denormal numbers, which are slow
-        self._feed = {name: (rng.rand(*shape) + 0.5).astype("float32") for name, shape in self._shapes.items()}
+        self._feed = dict(sessions.feeds(numpy, session))
 
     def run(self):
         self._session.run(None, self._feed)
 
     def infer(self, inputs):
         feed = {
-            name: self._numpy.asarray(values, dtype="float32").reshape(self._shapes[name])
+            name: self._numpy.asarray(values, dtype="float32").reshape(self._feed[name].shape)
             for name, values in inputs.items()
         }
         names = [tensor.name for tensor in self._session.get_outputs()]

@@ -122,13 +122,11 @@ def correct(lut_path: Path, device_name: str, file: IO[str], out: Path, seed: in
 
     Example: search sample -n 8 | profiler correct --lut luts/cpu.json --device cpu --out luts/cpu-today.json
     """
-    from profiler.build import replace_threads
     from profiler.correct import measure_and_correct
 
     lut = luts.load(lut_path)
     X = lut.space.validate([encoding(number, line) for number, line in enumerate(file, start=1) if line.strip()])
-    device = replace_threads(registry.find(device_name), lut.device.threads)
-    table = measure_and_correct(lut, device, X, out.with_suffix(".networks.jsonl"), seed)
+    table = measure_and_correct(lut, registry.find(device_name), X, out.with_suffix(".networks.jsonl"), seed)
     luts.save(out, table)
     networks = table.calibration.networks[len(lut.calibration.networks) :]
     before = np.abs(lut.predict([one.encoding for one in networks]) / [one.measured_ms for one in networks] - 1)

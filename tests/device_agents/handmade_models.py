@@ -26,6 +26,14 @@ def conv_weights(channels: int, out: int) -> tuple[np.ndarray, np.ndarray]:
     return weight, rng.standard_normal(out).astype(np.float32)
 
 
+def conv_case() -> tuple[bytes, dict[str, list[float]], dict[str, list[float]]]:
+    """`conv_model` with an input and the output that it must give: what a conformance suite asks for."""
+    weight, bias = conv_weights(4, 3)
+    x = np.random.default_rng(0).random((4, 8, 8), dtype=np.float32)
+    y = np.tensordot(weight[:, :, 0, 0], x, axes=1) + bias[:, None, None]
+    return conv_model(), {"x": x.ravel().tolist()}, {"y": y.ravel().tolist()}
+
+
 def typed_model(dtype: int, shape: tuple[int | str, ...]) -> bytes:
     """x -> Identity -> y of any type and shape."""
     graph = helper.make_graph(

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ascend_board import HELLO, NEW, OLD, Board, fresh_acl, om
-from handmade_models import conv_model, conv_weights
+from handmade_models import conv_case, conv_model
 
 from device_agents import runtimes
 from device_agents.conformance import RuntimeConformance
@@ -33,11 +33,7 @@ class Conformance(RuntimeConformance):
         return runtime
 
     def make_model(self):
-        channels, size, out = 4, 8, 3
-        weight, bias = conv_weights(channels, out)
-        x = np.random.default_rng(0).random((channels, size, size), dtype=np.float32)
-        y = np.tensordot(weight[:, :, 0, 0], x, axes=1) + bias[:, None, None]
-        return om(channels), {"x": x.ravel().tolist()}, {"y": y.ravel().tolist()}
+        return (om(), *conv_case()[1:])
 
     def make_unfit(self):
         options = [{"device_id": bad} for bad in (-1, "0", 1.0, True)] + [{"soc": 310}]

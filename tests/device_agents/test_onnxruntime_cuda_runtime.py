@@ -3,10 +3,9 @@
 import json
 import types
 
-import numpy as np
 import onnxruntime
 import pytest
-from handmade_models import conv_model, conv_weights, typed_model
+from handmade_models import conv_case, conv_model, typed_model
 from onnx import TensorProto
 
 from device_agents import profiling, runtimes, standins
@@ -94,10 +93,7 @@ class TestConformance(RuntimeConformance):
         return runtime
 
     def make_model(self):
-        weight, bias = conv_weights(4, 3)
-        x = np.random.default_rng(0).random((4, 8, 8), dtype=np.float32)
-        y = np.tensordot(weight[:, :, 0, 0], x, axes=1) + bias[:, None, None]
-        return conv_model(), {"x": x.ravel().tolist()}, {"y": y.ravel().tolist()}
+        return conv_case()
 
     def make_unfit(self):
         bad = [{"provider": "rocm"}, {"precision": "int8"}, {"device": -1}, {"device": "first"}]

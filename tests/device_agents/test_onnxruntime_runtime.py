@@ -1,6 +1,5 @@
-import numpy as np
 import pytest
-from handmade_models import conv_model, conv_weights, typed_model
+from handmade_models import conv_case, conv_model, typed_model
 from onnx import TensorProto
 
 from device_agents import runtimes
@@ -15,11 +14,7 @@ class TestConformance(RuntimeConformance):
         return runtime
 
     def make_model(self):
-        channels, size, out = 4, 8, 3
-        weight, bias = conv_weights(channels, out)
-        x = np.random.default_rng(0).random((channels, size, size), dtype=np.float32)
-        y = np.tensordot(weight[:, :, 0, 0], x, axes=1) + bias[:, None, None]
-        return conv_model(channels, size, out), {"x": x.ravel().tolist()}, {"y": y.ravel().tolist()}
+        return conv_case()
 
     def make_unfit(self):
         return [runtimes.create("onnxruntime", {"threads": bad}) for bad in (0, -1, "two", 1.5)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from handmade_models import conv_model, conv_weights, serialise, typed_model
+from handmade_models import conv_case, conv_model, conv_weights, serialise, typed_model
 from onnx import TensorProto, helper, numpy_helper
 
 import device_agents
@@ -73,10 +73,7 @@ class TestConformance(RuntimeConformance):
         return create()
 
     def make_model(self):
-        weight, bias = conv_weights(4, 3)
-        x = np.random.default_rng(0).random((4, 8, 8), dtype=np.float32)
-        y = np.tensordot(weight[:, :, 0, 0], x, axes=1) + bias[:, None, None]
-        return conv_model(), {"x": x.ravel().tolist()}, {"y": y.ravel().tolist()}
+        return conv_case()
 
     def make_unfit(self):
         bad = [{"precision": "int8"}, {"workspace_mb": 0}, {"workspace_mb": "much"}, {"device": 5}, {"device": "gpu"}]
