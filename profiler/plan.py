@@ -66,7 +66,7 @@ EFFORT: Mapping[Role, Effort] = {
     "validation": Effort(3),
     "model": Effort(3),
 }
-_LOOSE = Effort(1, 1, 3.0)  # a stub that whole networks will correct
+_LOOSE = Effort(1, 3, 3.0)  # a stub that whole networks will correct: visited again only where it did not settle
 _ONE_OF_MANY = Effort(1, 1)  # a network of which the fit takes the mean with hundreds
 
 

@@ -69,8 +69,10 @@ def estimates(records: Iterable[Record], clock: str) -> dict[str, Estimate]:
 
 
 def needs_more(found: Estimate) -> bool:
-    """Whether another visit is due: those made disagree, or too few were undisturbed."""
-    return found.disagreement > DISAGREEMENT or found.undisturbed < min(_UNDISTURBED_VISITS, len(found.visits_ms))
+    """Whether another visit is due: those made disagree, too few were undisturbed, or the only one did not settle."""
+    alone = len(found.visits_ms) == 1 and not found.converged
+    too_few = found.undisturbed < min(_UNDISTURBED_VISITS, len(found.visits_ms))
+    return alone or too_few or found.disagreement > DISAGREEMENT
 
 
 def outliers(samples_ms: Sequence[float]) -> list[int]:
@@ -147,10 +149,14 @@ def _running_median(values: FloatArray) -> FloatArray:
 
 
 def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
-    """All visits, or only the undisturbed ones where there are enough of them."""
+    """All visits, or only the undisturbed ones where there are enough of them; of those, the ones that settled.
+
+    What keeps a visit from settling also makes it slower, so one beside others that settled would only mislead.
+    """
     flags = [tuple(_visit_flags(record, drift)) for record in records]
     quiet = [record for record, own in zip(records, flags, strict=True) if not set(own) & set(_DISTURBED)]
     used = quiet if len(quiet) >= _UNDISTURBED_VISITS else records
+    used = [record for record in used if record["converged"]] or used
     factors = [drift.factor(record) for record in used]
     samples = [record["samples_ms"][clock] for record in used]
     visits_ms = [trimmed_mean(values) / factor for values, factor in zip(samples, factors, strict=True)]

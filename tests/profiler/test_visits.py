@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.visits import Drift, estimates
+from profiler.visits import Drift, estimates, needs_more
 
 
 def record(what, key, ms, time_s, visit=0, wall=1.0, **more):
@@ -72,6 +72,17 @@ def test_one_loose_visit_makes_the_whole_loose():
     assert not visits([2.0, 2.0], converged=False).converged
     assert "not_warm" in visits([2.0, 2.0], warm=False).flags
     assert "contended" in visits([2.0, 2.0], wall=1.5).flags
+
+
+def test_a_visit_that_did_not_settle_is_made_again_and_then_left_out():
+    assert needs_more(visits([3.0], converged=False))
+    assert not needs_more(visits([3.0]))
+    records = [record("reference", "r", 2.0, float(t)) for t in range(30)]
+    records.append(record("measured", "a", 3.0, 5.0, converged=False))
+    records.append(record("measured", "a", 2.0, 15.0, visit=1))
+    found = estimates(records, "thread_cpu")["a"]
+    assert (found.latency_ms, found.converged, found.flags) == (pytest.approx(2.0), True, ())
+    assert not needs_more(found)
 
 
 def test_an_interval_covers_the_truth():
