@@ -14,7 +14,7 @@ import numpy as np
 
 from device_agents.faults import Fault
 from device_agents.statistics import ci95, trimmed_mean
-from mosegnet.common.console import Bar, progress_bar, warn
+from mosegnet.common.console import Bar, note, progress_bar, warn
 from mosegnet.common.errors import DeviceError
 from mosegnet.common.journal import Journal
 from profiler.convert import Converter, Failure, NoConversion
@@ -26,6 +26,7 @@ BLOCK = 8  # models between two measurements of the reference
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
 OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
+_TOLD = 3  # second tries one by one; a unit that many networks have would fill the screen
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
 _PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
@@ -66,6 +67,7 @@ class Session:
         self.records = records
         self.clock: str = links[0].hello()["clock"]
         self._lock = threading.Lock()
+        self._second_tries = 0
         self._boards = [_Board(k, link, self) for k, link in enumerate(links)]
 
     def run(self, title: str) -> None:
@@ -193,6 +195,16 @@ class Session:
             raise DeviceError(f"the reference, the least network, cannot be converted: {model.message}")
         return model
 
+    def tell_of_second_try(self, job: Job, fault: Fault) -> None:
+        """Warn of the first few; those that fail again are named in the table with the reason."""
+        with self._lock:
+            self._second_tries += 1
+            tries = self._second_tries
+        if tries <= _TOLD:
+            warn(f"{job.key}: {fault.detail}; trying once more")
+        if tries == _TOLD:
+            note("further second tries are made without a word; what cannot be measured is in the table, with the reason")
+
     def give_up_on_a_device_that_refuses_everything(self, fault: Fault) -> None:
         """Five refusals at the very start are no fault of the models."""
         tried = [record["what"] for record in self.records if record["what"] in ("measured", "profiled", "refused")]
@@ -259,7 +271,7 @@ class _Board:
         """A Timing or a Profile; a Fault when the device refused the model twice."""
         found = self._ask(job, model)
         if isinstance(found, Fault):
-            warn(f"{job.key}: {found.detail}; trying once more")
+            self._session.tell_of_second_try(job, found)
             found = self._ask(job, model)
         if isinstance(found, Fault) and found.kind not in OF_THE_MODEL:
             raise DeviceError(f"{job.key} cannot be measured ({found.kind}: {found.detail}); what was measured is kept")
