@@ -203,7 +203,7 @@ class Session:
         if tries <= _TOLD:
             warn(f"{job.key}: {fault.detail}; trying once more")
         if tries == _TOLD:
-            note("further second tries are made without a word; what cannot be measured is in the table, with the reason")
+            note("more second tries are made without a word; what fails again is in the table, with the reason")
 
     def give_up_on_a_device_that_refuses_everything(self, fault: Fault) -> None:
         """Five refusals at the very start are no fault of the models."""
