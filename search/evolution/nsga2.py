@@ -1,52 +1,31 @@
-"""The inner search: NSGA-II through pymoo over (predicted accuracy, latency), or the whole space where it is small."""
+"""The inner search: NSGA-II over the predicted objectives, or the whole space where it is small."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pymoo.core.problem
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.core.duplicate import DuplicateElimination
 from pymoo.core.mutation import Mutation
 from pymoo.core.population import Population
-from pymoo.core.problem import Problem
 from pymoo.operators.crossover.ux import UniformCrossover
 
 from search.evolution.initialisation import IntArray, SearchSpace, distinct, draw_unseen, enumerable, everything, key
+from search.evolution.problem import Candidates, Problem
 
-FloatArray = NDArray[np.float64]
-Objective = Callable[[IntArray], FloatArray]  # canonical encodings (n, D) -> values (n,)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Networks and what they promise."""
-
-    encodings: IntArray  # (n, D) canonical, distinct
-    miou: FloatArray  # (n,) predicted, in whatever scale the surrogate ranks
-    latency_ms: FloatArray  # (n,)
-
-
-_WORST = 1e12  # of both objectives, of a network that cannot be run
+_WORST = 1e12  # of all objectives, of a network that cannot be run
 
 
 def candidates(
-    space: SearchSpace,
-    miou: Objective,
-    latency_ms: Objective,
-    *,
-    population: int,
-    generations: int,
-    start: IntArray,
-    rng: np.random.Generator,
+    problem: Problem, *, population: int, generations: int, start: IntArray, rng: np.random.Generator
 ) -> Candidates:
-    """The networks worth considering: NSGA-II's last population, maximising `miou` and minimising `latency_ms`.
+    """The networks worth considering: NSGA-II's last population.
 
-    A space with no more spellings than NSGA-II would evaluate is ranked whole instead: exact and cheaper. A network of
-    infinite latency cannot be run: any other beats it, and it is no candidate.
+    A space with no more spellings than NSGA-II would evaluate is ranked whole instead: exact and cheaper. A network
+    that cannot be run is no candidate.
 
     Args:
         population: networks in a generation.
@@ -54,29 +33,32 @@ def candidates(
         start: networks to begin from, (m, D); sampled ones are added until half the population is random.
         rng: decides everything random.
     """
-    if enumerable(space, limit=population * generations):
-        X = everything(space)
-        X = X[np.isfinite(latency_ms(X))]
-        return Candidates(X, miou(X), latency_ms(X))
-    first = _first_population(space, population, start, rng)
+    if enumerable(problem.space, limit=population * generations):
+        return evaluated(problem, everything(problem.space))
+    first = first_population(problem.space, population, start, rng)
     algorithm = NSGA2(
         pop_size=population,
         sampling=Population.new("X", first),
         crossover=UniformCrossover(),
-        mutation=_DigitMutation(space.cardinalities),
-        eliminate_duplicates=_SameNetwork(space),
+        mutation=_DigitMutation(problem.space.cardinalities),
+        eliminate_duplicates=_SameNetwork(problem.space),
         seed=int(rng.integers(2**31)),
     )
-    algorithm.setup(_Digits(space, miou, latency_ms), termination=("n_gen", generations))
+    algorithm.setup(_Digits(problem, first[:1]), termination=("n_gen", generations))
     while algorithm.has_next():
         algorithm.next()
-    F = algorithm.pop.get("F").astype(np.float64)
-    run = F[:, 1] < _WORST
-    X, F = space.canonical(algorithm.pop.get("X"))[run], F[run]
-    return Candidates(X, -F[:, 0], F[:, 1])
+    return evaluated(problem, distinct(problem.space.canonical(algorithm.pop.get("X"))))
 
 
-def _first_population(space: SearchSpace, population: int, start: IntArray, rng: np.random.Generator) -> IntArray:
+def evaluated(problem: Problem, X: IntArray) -> Candidates:
+    """Those of the canonical, distinct networks X that can be run, with what they promise."""
+    F = problem.objectives(X)
+    run = np.isfinite(F).all(axis=1)
+    X, F = X[run], F[run]
+    return Candidates(X, F, problem.violation(X))
+
+
+def first_population(space: SearchSpace, population: int, start: IntArray, rng: np.random.Generator) -> IntArray:
     """Up to half the population from `start` (evenly spread over it), the rest drawn at random, (population, D)."""
     warm = distinct(space.canonical(start)) if len(start) else start
     if len(warm) > population // 2:
@@ -85,20 +67,24 @@ def _first_population(space: SearchSpace, population: int, start: IntArray, rng:
     return np.concatenate([warm.reshape(len(warm), -1), cold]) if len(warm) else cold
 
 
-class _Digits(Problem):
-    """Digits with their two objectives, both minimised as pymoo wants it: -miou, latency_ms."""
+class _Digits(pymoo.core.problem.Problem):
+    """Digits with their objectives, and the violation as the one inequality."""
 
-    def __init__(self, space: SearchSpace, miou: Objective, latency_ms: Objective) -> None:
-        upper = np.array(space.cardinalities) - 1
-        super().__init__(n_var=len(upper), n_obj=2, xl=np.zeros_like(upper), xu=upper, vtype=int)
-        self._space, self._miou, self._latency_ms = space, miou, latency_ms
+    def __init__(self, problem: Problem, some: IntArray) -> None:
+        upper = np.array(problem.space.cardinalities) - 1
+        objectives = problem.objectives(some).shape[1]
+        super().__init__(
+            n_var=len(upper), n_obj=objectives, n_ieq_constr=1, xl=np.zeros_like(upper), xu=upper, vtype=int
+        )
+        self._problem = problem
 
     def _evaluate(self, X: IntArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         # Only what is evaluated is canonical: the inactive genes stay in the population and can come back to life.
-        canonical = self._space.canonical(X)
-        F = np.stack([-self._miou(canonical), self._latency_ms(canonical)], axis=1)
-        F[np.isinf(F[:, 1])] = _WORST
-        out["F"] = F
+        canonical = self._problem.space.canonical(X)
+        F = self._problem.objectives(canonical)
+        runs = np.isfinite(F).all(axis=1)
+        out["F"] = np.where(runs[:, None], F, _WORST)
+        out["G"] = np.where(runs, self._problem.violation(canonical), _WORST)[:, None]
 
 
 class _DigitMutation(Mutation):
@@ -108,7 +94,7 @@ class _DigitMutation(Mutation):
         super().__init__()
         self._options = np.array(cardinalities)
 
-    def _do(self, problem: Problem, X: IntArray, *args: Any, random_state: np.random.Generator, **_: Any) -> IntArray:
+    def _do(self, problem: Any, X: IntArray, *args: Any, random_state: np.random.Generator, **_: Any) -> IntArray:
         changed = random_state.random(X.shape) < 1.0 / X.shape[1]
         step = random_state.integers(1, np.maximum(self._options, 2), size=X.shape)
         return np.where(changed, (X + step) % self._options, X)
