@@ -16,11 +16,13 @@ from scipy.stats import kendalltau
 
 from mosegnet.common.errors import UserError
 from search import surrogates
+from search.evolution import infill as criteria
 from search.evolution.hypervolume import ReferencePoint, hypervolume
 from search.evolution.initialisation import IntArray, SearchSpace, draw_unseen, initial_sample, key
 from search.evolution.nsga2 import candidates
 from search.evolution.pareto import non_dominated
-from search.evolution.prescreening import hierarchical
+from search.evolution.problem import Archive, Problem
+from search.surrogates.base import UncertainSurrogate
 from search.surrogates.threads import one_thread
 
 FloatArray = NDArray[np.float64]
@@ -71,6 +73,7 @@ class Search:
         initial: networks before the first surrogate.
         infill: networks of each generation.
         surrogate: a name from `search.surrogates.NAMES`.
+        criterion: how the networks of a generation are chosen, a name from `search.evolution.infill.NAMES`.
         population: of the inner NSGA-II.
         inner_generations: of the inner NSGA-II.
         reference: the corner of the hypervolumes in `history`; by default accuracy 0 and 1.1 times the greatest
@@ -89,6 +92,7 @@ class Search:
         initial: int = 300,
         infill: int = 8,
         surrogate: str = surrogates.DEFAULT,
+        criterion: str = criteria.DEFAULT,
         population: int = 100,
         inner_generations: int = 300,
         reference: ReferencePoint | None = None,
@@ -105,6 +109,8 @@ class Search:
         surrogates.create(surrogate, space.cardinalities, seed)  # an unknown name is told now, not after hours
         self._space, self._latency, self._seed = space, latency, seed
         self._initial, self._infill, self._surrogate = initial, infill, surrogate
+        criteria.check(criterion)
+        self._criterion = criterion
         self._population, self._inner_generations = population, inner_generations
         self._encodings = np.zeros((0, len(space.cardinalities)), dtype=np.int64)  # told, in order, failed ones too
         self._miou = np.zeros(0)  # NaN where the evaluation failed
@@ -238,16 +244,26 @@ class Search:
         surrogate = self._fitted_before(generation)
         if surrogate is None:
             return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
+        problem = Problem(self._space, self._promises(surrogate), runs=self._runs)
+        start = X[non_dominated(miou, latency_ms)]
         found = candidates(
-            self._space,
-            surrogate.predict,
-            self._latency_of,
-            population=self._population,
-            generations=self._inner_generations,
-            start=X[non_dominated(miou, latency_ms)],
-            rng=rng,
+            problem, population=self._population, generations=self._inner_generations, start=start, rng=rng
         )
-        return _Plan(generation, hierarchical(self._space, found, self._infill, seen, rng, self._runs), surrogate)
+        scored = ~np.isnan(miou)
+        known = Archive(X[scored], np.stack([-miou[scored], latency_ms[scored]], axis=1))
+        spread = surrogate.predict_std(found.encodings) if isinstance(surrogate, UncertainSurrogate) else None
+        picked = criteria.choose(
+            self._criterion, problem, found, self._infill, seen=seen, archive=known, spread=spread, rng=rng
+        )
+        return _Plan(generation, picked, surrogate)
+
+    def _promises(self, surrogate: surrogates.Surrogate) -> Callable[[IntArray], FloatArray]:
+        """What the inner search minimises: minus the predicted accuracy, and the latency, (n, 2)."""
+
+        def objectives(X: IntArray) -> FloatArray:
+            return np.stack([-surrogate.predict(X), self._latency_of(X)], axis=1)
+
+        return objectives
 
     def _fitted_before(self, generation: int) -> surrogates.Surrogate | None:
         """The surrogate of a generation; None where what is known cannot tell networks apart."""
