@@ -17,6 +17,7 @@ from mosegnet.common.errors import DeviceError, UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.space import Space
+from profiler import energy as energies
 from profiler import plan as plans
 from profiler.answers import chip_of
 from profiler.conversion_check import check_conversions
@@ -36,11 +37,15 @@ _CLOCKS = ("governors", "frequency_max_mhz")
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a table is built. None: what the evidence favours on the device's runtime, and its own number of networks."""
+    """How a table is built. None: what the evidence favours on the device's runtime, and its own number of networks.
+
+    `energy`: measure it as well where the device tells it.
+    """
 
     name: MethodName | None = None
     networks: int | None = None
     prior: Lut | None = None
+    energy: bool = True
 
 
 def journal_path(out: Path) -> Path:
@@ -96,6 +101,8 @@ def build(
                 journal.append(header)
                 records.append(header)
             _measure(plan, space, links, converter, journal, records, rule, seed)
+            if header["energy"]:
+                _measure_energy(plan, space, links, converter, journal, records, rule, seed)
             telemetry, restarts = links[0].telemetry(), sum(link.restarts for link in links)
         finally:
             journal.close()
@@ -197,6 +204,30 @@ def _measure(
             run(plans.stub_jobs(missing), "trying units of which no network ran")
 
 
+def _measure_energy(
+    plan: Plan,
+    space: Space,
+    links: Sequence[Link],
+    converter: Converter,
+    journal: Journal,
+    records: list[Record],
+    rule: Rule,
+    seed: int,
+) -> None:
+    """After all latencies, as it heats the device: the energy of whole networks, unless the first one has none."""
+    jobs = energies.jobs(plan, space)
+    for part, title in ((jobs[:1], "trying the device's meter"), (jobs, "measuring energy")):
+        Session(part, plan.reference, links, journal, records, rule, seed, plan.effort, None, converter).run(title)
+        refused = [record for record in records if record["what"] == "refused" and record["key"] == jobs[0].key]
+        if refused:
+            warn(f"the table has no energy: {refused[0]['detail']}")
+            return
+
+
+def _tells_energy(link: Link) -> bool:
+    return bool(link.hello().get("energy_meter")) and any(name in link.telemetry() for name in energies.METERS)
+
+
 def _header(
     device: Device,
     space: Space,
@@ -222,6 +253,7 @@ def _header(
         "hello": {key: value for key, value in link.hello().items() if key != "pid"},
         "clocks": clocks,
         "conversion": converter.describe(),
+        "energy": method.energy and _tells_energy(link),
         "started": now(),
     }
 
@@ -229,7 +261,7 @@ def _header(
 def _check_same_build(path: Path, found: Record, wanted: Record) -> None:
     """Refuse to mix measurements of two builds; says which field differs first."""
     for key in wanted:
-        if key != "started" and found.get(key) != wanted[key]:
+        if key != "started" and found.get(key, False) != wanted[key]:
             raise UserError(
                 f"{path} is of another build, its {key} differs: "
                 "run with the same arguments on the same device, or add --restart to start anew"
@@ -268,4 +300,4 @@ def _say_quality(lut: Lut) -> None:
 
 
 def _count(records: list[Record]) -> int:
-    return sum(record["what"] in ("measured", "profiled") for record in records)
+    return sum(record["what"] in ("measured", "profiled", "energy") for record in records)

@@ -16,6 +16,7 @@ from mosegnet.space import Space
 from profiler import nodes, posterior, stubs
 from profiler import prior as priors
 from profiler.answers import chip_of
+from profiler.energy import with_energy
 from profiler.lut import Lut
 from profiler.plan import Plan, network_key
 from profiler.posterior import Posterior, Prior
@@ -42,6 +43,7 @@ def finish(
         DeviceError: the device ran too few whole networks to correct a table by them.
     """
     clock: str = records[0]["hello"]["clock"]
+    everything, records = records, _before_energy(records)
     measured = estimates(records, clock)
     usable = np.array([network_key(x) in measured for x in plan.calibration])
     X = plan.calibration[usable]
@@ -60,7 +62,14 @@ def finish(
         unmeasured=unmeasured,
         calibration=calibration,
     )
-    return _prove(unproven, plan, measured, records[0]["seed"])
+    proven = _prove(unproven, plan, measured, records[0]["seed"])
+    return Lut(with_energy(proven, plan, everything, clock))
+
+
+def _before_energy(records: list[Record]) -> list[Record]:
+    """Latencies and their references: energy comes after them, on a device that it heats."""
+    first = next((k for k, record in enumerate(records) if record["what"] == "energy"), len(records))
+    return records[:first]
 
 
 def _prove(table: Table, plan: Plan, measured: Mapping[str, Estimate], seed: int) -> Lut:

@@ -31,7 +31,7 @@ _NETWORKS_PER_SCALE = 100
 
 MethodName = Literal["stub", "designed", "networks", "hybrid"]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
-Role = Literal["unit", "context", "designed", "calibration", "validation", "model"]
+Role = Literal["unit", "context", "designed", "calibration", "validation", "model", "energy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ EFFORT: Mapping[Role, Effort] = {
     "calibration": Effort(2),
     "validation": Effort(3),
     "model": Effort(3),
+    "energy": Effort(2, 2),
 }
 _LOOSE = Effort(1, 1, 3.0)  # a stub that whole networks will correct
 _ONE_OF_MANY = Effort(1, 1)  # a network of which the fit takes the mean with hundreds

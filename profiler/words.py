@@ -33,6 +33,7 @@ def describe(lut: Lut) -> Iterator[str]:
     yield from _entries(lut)
     yield from _calibration(lut)
     yield from _validation(lut)
+    yield from _energy(lut)
     yield f"sha256    {lut.sha256}"
 
 
@@ -105,3 +106,32 @@ def _validation(lut: Lut) -> Iterator[str]:
             f"{visit.networks} networks, tau {visit.kendall_tau:.3f}, MAPE {visit.mape_percent:.2f} %, "
             f"bias {visit.bias_percent:+.2f} %"
         )
+
+
+def _energy(lut: Lut) -> Iterator[str]:
+    found = lut.table.energy
+    if found is None:
+        yield "energy    none: the device did not tell it, or it was not asked"
+        return
+    yield (
+        f"energy    by {found.source}, fitted to {len(found.networks)} whole networks within {found.noise_percent:.2f} %"
+        f" ({found.window_s:g} s a figure, {found.device_time_s:.0f} s); {found.power_w:.3g} W in the middle"
+    )
+    if found.flags:
+        yield f"  flags   {', '.join(found.flags)}"
+    for (height, width), constant_mj, percent in zip(
+        lut.space.scales, found.constant_mj, found.interval_percent, strict=True
+    ):
+        yield f"  {height}x{width}: constant {constant_mj:.4g} mJ, one prediction within ±{percent:.1f} % (95 %)"
+    proof = found.validation
+    if proof is None:
+        yield "  proof   none"
+        return
+    yield (
+        f"  proof   {proof.networks} held-out networks: tau {proof.kendall_tau:.3f} (ceiling {proof.tau_ceiling:.3f}), "
+        f"MAPE {proof.mape_percent:.2f} %, {proof.coverage_percent:.0f} % inside their 95 % interval"
+    )
+    yield (
+        f"  beside  latency times one power: tau {proof.one_power.kendall_tau:.3f}, "
+        f"MAPE {proof.one_power.mape_percent:.2f} %"
+    )
