@@ -224,7 +224,8 @@ def _measure_energy(
             return
 
 
-def _tells_energy(link: Link) -> bool:
+def tells_energy(link: Link) -> bool:
+    """Whether the device has a meter of energy or power."""
     return bool(link.hello().get("energy_meter")) and any(name in link.telemetry() for name in energies.METERS)
 
 
@@ -253,7 +254,7 @@ def _header(
         "hello": {key: value for key, value in link.hello().items() if key != "pid"},
         "clocks": clocks,
         "conversion": converter.describe(),
-        "energy": method.energy and _tells_energy(link),
+        "energy": method.energy and tells_energy(link),
         "started": now(),
     }
 

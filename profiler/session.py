@@ -24,15 +24,10 @@ from profiler.visits import Record, estimates, needs_more, outliers
 
 BLOCK = 8  # models between two measurements of the reference
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
-OF_THE_MODEL = (
-    "load",
-    "run",
-    "memory",
-    "profile",
-    "energy",
-    "convert",
-)  # kinds of fault that another model may be free of
+# kinds of fault that another model may be free of
+OF_THE_MODEL = ("load", "run", "memory", "profile", "energy", "convert")
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
+_RESULTS = ("measured", "profiled", "energy")
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
 _PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
@@ -131,8 +126,7 @@ class Session:
         done = {
             record["key"]
             for record in self.records
-            if record["what"] == "refused"
-            or (record["what"] in ("measured", "profiled", "energy") and record["visit"] == visit)
+            if record["what"] == "refused" or (record["what"] in _RESULTS and record["visit"] == visit)
         }
         return [job for job in jobs if job.key not in done]
 

@@ -114,8 +114,8 @@ def _energy(lut: Lut) -> Iterator[str]:
         yield "energy    none: the device did not tell it, or it was not asked"
         return
     yield (
-        f"energy    by {found.source}, fitted to {len(found.networks)} whole networks within {found.noise_percent:.2f} %"
-        f" ({found.window_s:g} s a figure, {found.device_time_s:.0f} s); {found.power_w:.3g} W in the middle"
+        f"energy    by {found.source}, fitted to {len(found.networks)} whole networks within "
+        f"{found.noise_percent:.2f} % ({found.window_s:g} s a figure, {found.device_time_s:.0f} s); {found.power_w:.3g} W in the middle"
     )
     if found.flags:
         yield f"  flags   {', '.join(found.flags)}"

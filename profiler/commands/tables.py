@@ -129,9 +129,9 @@ def encoding(number: int, line: str) -> list[Any]:
 def _predict(lut: luts.Lut, numbered: list[tuple[int, list[Any]]]) -> Iterator[list[float]]:
     encodings = [encoding for _, encoding in numbered]
     try:
-        found = lut.predict_interval(encodings)
+        found = [*lut.predict_interval(encodings)]
         if lut.has_energy:
-            found = (*found, *lut.predict_energy_interval(encodings))
+            found += lut.predict_energy_interval(encodings)
     except UserError:
         for number, encoding in numbered:  # the whole chunk failed: find the line
             try:

@@ -3,7 +3,8 @@
 Run as a program. FAULT in the environment makes it misbehave: `die:N` kills itself at the N-th measurement of a
 process, `die-once:FILE` does so once, `garbage`, `silence`, `foreign` and `refuse:TEXT` are what they say; `refuse`
 goes by parts, separated by `|`, of the model's name or of a tensor's.
-NODES=no hides its profiler of nodes; ENERGY=yes gives it a meter, ENERGY=still one that never moves; FASTER=2 halves all of its latencies; SKEW=1 makes 3x3 convolutions twice as slow.
+NODES=no hides its profiler of nodes; ENERGY=yes gives it a meter, ENERGY=still one that never moves.
+FASTER=2 halves all of its latencies; SKEW=1 makes 3x3 convolutions twice as slow.
 """
 
 import itertools

@@ -11,11 +11,11 @@ from scripted_agent import model_mj
 
 from mosegnet.common.errors import UserError
 from mosegnet.onnx_graph import network_model
-from profiler import energy, link, plan
-from profiler import session as sessions
-from profiler.build import Method, build, samples_path
+from profiler import energy, link
+from profiler.build import Method, build, samples_path, tells_energy
 from profiler.cli import cli
 from profiler.devices import Device
+from profiler.initialisers import with_initialisers
 from profiler.lut import Lut, load, save
 from profiler.words import describe
 
@@ -140,13 +140,19 @@ def test_visits_say_the_noise():
     assert energy.visit_spread([energy.Measured(1.0, (1.0,), ())]) == 0.0
 
 
-def test_the_stand_ins_card_tells_it(table_file, tmp_path, space, monkeypatch):
-    monkeypatch.setattr(plan, "VALIDATION_NETWORKS", 4)
+@pytest.mark.parametrize("version", ["10", "11"])
+def test_the_stand_ins_card_tells_it(tmp_path, space, monkeypatch, version):
     monkeypatch.setenv("HOME", str(tmp_path))  # where engines are kept
-    monkeypatch.setenv("MOSEGNAS_GPU_STANDIN", "11")
-    monkeypatch.setattr(sessions, "ENERGY_WINDOW_S", 0.03)
-    device, method = Device(name="gpu", runtime="tensorrt"), Method("hybrid", 8, load(table_file))
-    lut = build(device, space, tmp_path / "gpu.json", seed=0, resume=False, method=method)
-    assert lut.table.device.simulated
-    assert lut.table.energy.source == "counter"
-    assert 30 < lut.table.energy.power_w < 160  # the stand-in's card: 30 W idle, 150 W busy
+    monkeypatch.setenv("MOSEGNAS_GPU_STANDIN", version)
+    model = with_initialisers(network_model(space.decode(space.smallest())))
+    with link.Link(Device(name="gpu", runtime="tensorrt")) as gpu:
+        assert tells_energy(gpu)
+        found, timing = gpu.energy(model, 0.03, "net"), gpu.time(model, link.Rule(), "net")
+    assert found.source == "counter"
+    power_w = found.energy_mj / np.median(timing.samples_ms["device"])
+    assert 30 < power_w < 300  # 150 W busy, 30 W idle meanwhile
+
+
+def test_a_processor_tells_none(scripted):
+    with link.Link(DEVICE) as cpu:
+        assert not tells_energy(cpu)
