@@ -281,11 +281,12 @@ def _keep_samples(journal_file: Path, samples_file: Path) -> None:
 def _say_quality(lut: Lut) -> None:
     """Warnings with advice: what a person should know before relying on the table."""
     entries = lut.table.entries.values()
+    method = lut.table.method
     loose = sum(not entry.converged for entry in entries if entry.samples)
     contended = sum("contended" in entry.flags for entry in entries)
     if loose:
         warn(
-            f"{loose} of {len(entries)} entries did not settle within {lut.table.method.target_percent:g} % of "
+            f"{loose} of {len(entries)} entries did not settle within {method.target_percent:g} % of "
             "themselves: each says so; what that does to a network is in the proof below"
         )
     if contended:
@@ -293,9 +294,9 @@ def _say_quality(lut: Lut) -> None:
             f"{contended} of {len(entries)} entries were measured while others used the processor: "
             "stop them and build again"
         )
-    if lut.table.method.drift_percent > _UNSTEADY_PERCENT:
+    if method.drift_percent is not None and method.drift_percent > _UNSTEADY_PERCENT:
         warn(
-            f"the device's speed strayed by {lut.table.method.drift_percent:.0f} % (the reference corrected for it): "
+            f"the device's speed strayed by {method.drift_percent:.0f} % (the reference corrected for it): "
             "`profiler doctor` says what may be behind it"
         )
 

@@ -47,8 +47,22 @@ class DeviceRecord(Model):
     simulated: bool
 
 
+class ImportRecord(Model):
+    """Whose measurements the numbers are from; `sha256` is of the sorted digests of all files."""
+
+    tool: Text
+    files: int
+    samples: int
+    sha256: Text
+
+
 class MethodRecord(Model):
-    """How the numbers came about."""
+    """How the numbers came about. What another tool's measurements do not tell is absent.
+
+    `device_time_s`: the device was busy, loading and warm-up included, for the table itself; of imported measurements
+    the samples alone. `drift_percent`: the most that the reference strayed above its undisturbed value.
+    `proof_time_s`: as `device_time_s`, for the networks of the proof.
+    """
 
     name: Text
     plan: dict[str, int]  # how many of each role were measured
@@ -56,20 +70,21 @@ class MethodRecord(Model):
     seed: int
     clock: Text
     statistic: Text
-    target_percent: Number
-    floor: int
-    cap: int
-    limit_s: Number
-    reference: Text
-    reference_ms: Milliseconds
-    drift_percent: Number  # the most that the reference strayed above its undisturbed value
+    target_percent: Number | None = None
+    floor: int | None = None
+    cap: int | None = None
+    limit_s: Number | None = None
+    reference: Text | None = None
+    reference_ms: Milliseconds | None = None
+    drift_percent: Number | None = None
     visits: int
-    device_time_s: Number  # the device was busy, loading and warm-up included, for the table itself
-    proof_time_s: Number = 0.0  # the same for the networks of the proof
+    device_time_s: Number
+    proof_time_s: Number = 0.0
     restarts: int
     started: Text
     finished: Text
     tool_version: Text
+    imported: ImportRecord | None = None
 
 
 class Entry(Model):

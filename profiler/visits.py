@@ -168,7 +168,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     touched = [flag for record, own in zip(records, flags, strict=True) if record in used for flag in own]
     return Estimate(
         latency_ms=latency_ms,
-        ci95_ms=max(own_ms, _between_ms(visits_ms)),
+        ci95_ms=max(own_ms, between_ms(visits_ms)),
         samples=sum(len(values) for values in samples),
         converged=all(record["converged"] for record in used),
         visits_ms=tuple(visits_ms),
@@ -177,7 +177,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     )
 
 
-def _between_ms(visits_ms: Sequence[float]) -> float:
+def between_ms(visits_ms: Sequence[float]) -> float:
     """Half-width from the spread of the visits; two visits alone have 1 degree of freedom, so their range is used.
 
     With two visits Student's t would be 12.7 times a spread that is often near 0 by chance: half the range is what

@@ -18,10 +18,9 @@ def describe(lut: Lut) -> Iterator[str]:
     method = table.method
     plan = ", ".join(f"{count} {role}" for role, count in method.plan.items())
     yield f"method    {method.name}: {plan}; seed {method.seed}"
-    yield (
-        f"  rule    {method.clock} clock, ±{method.target_percent:g} %, {method.floor} to {method.cap} samples a "
-        f"visit; {method.statistic}"
-    )
+    rule = "" if method.target_percent is None else f", ±{method.target_percent:g} %"
+    rule += "" if method.floor is None else f", {method.floor} to {method.cap} samples a visit"
+    yield f"  rule    {method.clock} clock{rule}; {method.statistic}"
     if method.prior is not None:
         yield f"  prior   the table with sha256 {method.prior}"
     yield (
@@ -29,7 +28,13 @@ def describe(lut: Lut) -> Iterator[str]:
         f"{method.proof_time_s:.0f} s for the proof, {method.restarts} restart(s) of the agent"
     )
     yield f"measured  {method.started} to {method.finished}, mosegnas-hil {method.tool_version}"
-    yield f"drift     the reference ({method.reference_ms:.4g} ms) strayed by {method.drift_percent:.1f} % at most"
+    if method.imported is not None:
+        found = method.imported
+        yield f"imported  {found.files} files of {found.tool}, {found.samples} samples, sha256 {found.sha256}"
+    if method.drift_percent is None:
+        yield "drift     not known: no reference was measured in between"
+    else:
+        yield f"drift     the reference ({method.reference_ms:.4g} ms) strayed by {method.drift_percent:.1f} % at most"
     yield from _entries(lut)
     yield from _calibration(lut)
     yield from _validation(lut)
@@ -115,7 +120,11 @@ def _energy(lut: Lut) -> Iterator[str]:
         return
     yield (
         f"energy    by {found.source}, fitted to {len(found.networks)} whole networks within "
-        f"{found.noise_percent:.2f} % ({found.window_s:g} s a figure, {found.device_time_s:.0f} s); {found.power_w:.3g} W in the middle"
+        f"{found.noise_percent:.2f} %"
+    )
+    yield (
+        f"  effort  {found.window_s:g} s a figure, {found.device_time_s:.0f} s in all; "
+        f"{found.power_w:.3g} W in the middle"
     )
     if found.flags:
         yield f"  flags   {', '.join(found.flags)}"
