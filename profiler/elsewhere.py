@@ -19,7 +19,7 @@ from mosegnet.digits import FloatArray, IntArray
 from profiler import posterior
 from profiler import prior as priors
 from profiler.finish import calibration_of, entries_of, now, prove, runnable, say_what_networks_bear
-from profiler.imports import Imported, ImportedProfile, read
+from profiler.imports import Imported, read_times
 from profiler.lut import Lut
 from profiler.manifest import ROLES, Line, Manifest, Role
 from profiler.plan import check_networks, network_key
@@ -52,7 +52,7 @@ def import_table(manifest: Manifest, paths: Sequence[Path], origin: Origin, prio
         UserError: a file that is no measurement or of no network here, measurements of two kinds, or too few networks.
     """
     files = find(manifest, paths)
-    found = {line.stem: [(path, _latency(path)) for path in own] for line, own in files if own}
+    found = {line.stem: [(path, read_times(path)) for path in own] for line, own in files if own}
     tool, clock = _one_kind([pair for pairs in found.values() for pair in pairs])
     measured = {
         network_key(np.array(line.encoding)): estimate(line.stem, [one for _, one in found[line.stem]])
@@ -109,16 +109,6 @@ def _stem_of(file: Path, stems: Mapping[str, object]) -> str | None:
     parts = file.name.split(".")
     candidates = (".".join(parts[:k]) for k in range(len(parts) - 1, 0, -1))
     return next((stem for stem in candidates if stem in stems), None)
-
-
-def _latency(path: Path) -> Imported:
-    found = read(path)
-    if isinstance(found, ImportedProfile):
-        raise UserError(
-            f"{path} is a profile of layers, and the profiler slows a network: give what trtexec wrote with "
-            "--exportTimes"
-        )
-    return found
 
 
 def _one_kind(found: Sequence[tuple[Path, Imported]]) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from profiler.validate import network_records, validation
 from profiler.visits import Drift, Estimate, Record, estimates
 
 _LEAST_NETWORKS = 2
+_MOST_SHARED = 0.2  # of the units' time, split between them
 _STATISTICS = {
     "stub": "20 % trimmed mean of a visit over the reference, mean or median of the visits; context subtracted",
     "designed": "20 % trimmed mean of a visit's runs over the reference, by node, mean over networks",
@@ -110,8 +111,18 @@ def _prior(
     known = stubs.units(space, measured)
     if plan.method == "designed":
         times = unit_times(plan, space, records, header["hello"]["clock"])
+        _say_what_was_split(times)
         return priors.of_nodes(space, times, known, header["rule"]["target"])
     return priors.of_stubs(space, known, stubs.call_ms(measured)), known
+
+
+def _say_what_was_split(times: Mapping[str, nodes.UnitTimes]) -> None:
+    shared = sum(one.shared * one.latency_ms for one in times.values()) / sum(one.latency_ms for one in times.values())
+    if shared > _MOST_SHARED:
+        warn(
+            f"{100 * shared:.0f} % of the units' time is in nodes that the runtime fused across units, split by what "
+            "operators cost: --method hybrid measures units by themselves"
+        )
 
 
 def say_what_networks_bear(space: Space, X: IntArray) -> None:

@@ -78,6 +78,21 @@ def read(path: Path | str) -> Imported | ImportedProfile:
     return read_trtexec_times(path)
 
 
+def read_times(path: Path | str) -> Imported:
+    """The latency of a whole network, from any file that tells one.
+
+    Raises:
+        UserError: as for `read`, or it is a profile of layers.
+    """
+    found = read(path)
+    if isinstance(found, ImportedProfile):
+        raise UserError(
+            f"{path} is a profile of layers, and the profiler slows a network: give what trtexec wrote with "
+            "--exportTimes"
+        )
+    return found
+
+
 def read_trtexec_times(path: Path | str) -> Imported:
     """`trtexec --exportTimes`: the compute times, taken by events on the device without data transfers.
 

@@ -24,7 +24,20 @@ def run(*args, text=None):
 
 @pytest.mark.parametrize(
     "command",
-    ["devices", "doctor", "build-lut", "validate", "correct", "predict", "show", "compare", "plot", "measure"],
+    [
+        "devices",
+        "doctor",
+        "build-lut",
+        "validate",
+        "correct",
+        "predict",
+        "show",
+        "compare",
+        "plot",
+        "measure",
+        "export",
+        "import",
+    ],  # fmt: skip
 )
 def test_every_help_shows_an_example(command):
     result = invoke(command, "--help")
