@@ -24,13 +24,19 @@ from profiler.visits import Record, estimates, needs_more, outliers
 
 BLOCK = 8  # models between two measurements of the reference
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
-OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
+# kinds of fault that another model may be free of
+OF_THE_MODEL = ("load", "run", "memory", "profile", "energy", "convert")
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
 _TOLD = 3  # second tries one by one; a unit that many networks have would fill the screen
+_RESULTS = ("measured", "profiled", "energy")
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
 _PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
-_TELEMETRY = ("load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz")
+ENERGY_WINDOW_S = 2.0  # a card's meter moves every 20 to 100 ms, and its average of power lags
+_TELEMETRY = (
+    "load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz", "gpu_reasons",
+    "gpu_sm_clock_mhz", "gpu_temperature_c",
+)  # fmt: skip
 
 Unsure = Callable[[Sequence[Record]], set[str]]  # keys of profiled networks that deserve another visit
 
@@ -122,7 +128,7 @@ class Session:
         done = {
             record["key"]
             for record in self.records
-            if record["what"] == "refused" or (record["what"] in ("measured", "profiled") and record["visit"] == visit)
+            if record["what"] == "refused" or (record["what"] in _RESULTS and record["visit"] == visit)
         }
         return [job for job in jobs if job.key not in done]
 
@@ -261,14 +267,14 @@ class _Board:
             samples = found.samples_ms[self._session.clock]
             self._session.keep({"what": "measured", **what, **asdict(found), "outliers": outliers(samples)})
             return f"{job.role} ±{100 * ci95(samples) / trimmed_mean(samples):.1f} %"
-        self._session.keep({"what": "profiled", **what, **asdict(found)})
+        self._session.keep({"what": "energy" if job.role == "energy" else "profiled", **what, **asdict(found)})
         return job.role
 
     def _what(self, visit: int, key: str) -> Record:
         return {"visit": visit, "key": key} | ({"board": self.number} if self.number else {})
 
     def _persist(self, job: Job, model: bytes | Path) -> Any:
-        """A Timing or a Profile; a Fault when the device refused the model twice."""
+        """A Timing, a Profile or an EnergyReading; a Fault when the device refused the model twice."""
         found = self._ask(job, model)
         if isinstance(found, Fault):
             self._session.tell_of_second_try(job, found)
@@ -278,6 +284,8 @@ class _Board:
         return found
 
     def _ask(self, job: Job, model: bytes | Path) -> Any:
+        if job.role == "energy":
+            return self._link.energy(model, ENERGY_WINDOW_S, job.key)
         if job.role == "designed":
             assert isinstance(model, bytes)
             return self._link.profile(model, _PROFILE_WARM_UP, self._profile_runs(job), job.key)

@@ -26,6 +26,8 @@ _DRIFT_FLAG = 0.05
 CONTENTION = 1.1  # wall time over processor time: past it others had the processor
 _STEAL_FLAG = 0.05  # of the time that another virtual machine had the processor
 _DISTURBED = ("contended", "throttled", "stolen")
+_GPU_THROTTLED = {"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown"}
+_GPU_CAPPED = {"sw_power_cap"}  # how the card runs under such load: more visits would find the same
 _UNDISTURBED_VISITS = 2  # wanted of every model, and enough to leave the disturbed ones out
 _OUTLIER_Z = 14.826  # modified Z score, in median absolute deviations; hyperfine's bound
 
@@ -137,6 +139,11 @@ def _troubles(before: Record, after: Record) -> tuple[str, ...]:
     found = []
     if after.get("throttle_count", 0) > before.get("throttle_count", 0):
         found.append("throttled")
+    slowed = set(after.get("gpu_reasons", ()))
+    if slowed & _GPU_THROTTLED and "throttled" not in found:
+        found.append("throttled")
+    if slowed & _GPU_CAPPED:
+        found.append("power_capped")
     ticks = after.get("total_ticks", 0) - before.get("total_ticks", 0)
     if ticks > 0 and after["steal_ticks"] - before["steal_ticks"] > _STEAL_FLAG * ticks:
         found.append("stolen")
@@ -167,7 +174,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     touched = [flag for record, own in zip(records, flags, strict=True) if record in used for flag in own]
     return Estimate(
         latency_ms=latency_ms,
-        ci95_ms=max(own_ms, _between_ms(visits_ms)),
+        ci95_ms=max(own_ms, between_ms(visits_ms)),
         samples=sum(len(values) for values in samples),
         converged=all(record["converged"] for record in used),
         visits_ms=tuple(visits_ms),
@@ -176,7 +183,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     )
 
 
-def _between_ms(visits_ms: Sequence[float]) -> float:
+def between_ms(visits_ms: Sequence[float]) -> float:
     """Half-width from the spread of the visits; two visits alone have 1 degree of freedom, so their range is used.
 
     With two visits Student's t would be 12.7 times a spread that is often near 0 by chance: half the range is what

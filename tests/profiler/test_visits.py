@@ -99,3 +99,14 @@ def test_an_interval_covers_the_truth():
 def test_no_reference_is_a_bug():
     with pytest.raises(ValueError):
         estimates([record("measured", "a", 1.0, 0.0)], "thread_cpu")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "flags"),
+    [([], ()), (["gpu_idle"], ()), (["hw_thermal_slowdown"], ("throttled",)), (["sw_power_cap"], ("power_capped",))],
+)
+def test_a_card_that_is_slowed_says_so(reasons, flags):
+    states = [{"gpu_reasons": []}, {"gpu_reasons": reasons}]
+    records = [record("reference", "r", 2.0, float(t), state=state) for t, state in zip((0, 10), states, strict=True)]
+    records.append(record("measured", "a", 3.0, 5.0))
+    assert estimates(records, "thread_cpu")["a"].flags == flags
