@@ -156,3 +156,14 @@ def test_the_stand_ins_card_tells_it(tmp_path, space, monkeypatch, version):
 def test_a_processor_tells_none(scripted):
     with link.Link(DEVICE) as cpu:
         assert not tells_energy(cpu)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_few_networks_give_energies_with_wide_intervals(with_energy, table_file, tmp_path, space, monkeypatch):
+    monkeypatch.setenv("ENERGY", "yes")
+    method = Method("hybrid", 4, load(table_file))
+    few = build(DEVICE, space, tmp_path / "t.json", seed=0, resume=False, method=method).table.energy
+    many = load(with_energy).table.energy
+    assert len(few.networks) == 4
+    assert min(few.interval_percent) > max(many.interval_percent)
+    assert few.validation.mape_percent < few.validation.one_power.mape_percent
