@@ -215,5 +215,5 @@ def test_the_commands(exported, measured, tmp_path, table_file):
     arguments = [tmp_path / "few", "--space", small, "--networks", 2, "--proof", 2]
     found = CliRunner().invoke(cli, ["export", *map(str, arguments)])
     assert found.exit_code == 0, found.output
-    assert "trtexec --onnx=$m" in found.stdout
+    assert 'trtexec --onnx="$m"' in found.stdout
     assert len(list((tmp_path / "few").glob("*.onnx"))) == 4
