@@ -40,8 +40,8 @@ def against(ours: Estimate, clock: str, theirs: Imported) -> Against:
     """
     if theirs.clock != clock:
         raise UserError(
-            f"this device is timed by the {clock} clock, {theirs.tool} by the {theirs.clock} clock: their figures do not "
-            "compare"
+            f"this device is timed by the {clock} clock, {theirs.tool} by the {theirs.clock} clock: their figures do "
+            "not compare"
         )
     other = estimate(theirs.name, [theirs])
     ratio = ours.latency_ms / other.latency_ms
