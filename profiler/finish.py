@@ -123,8 +123,8 @@ def say_what_was_split(times: Mapping[str, nodes.UnitTimes]) -> None:
     total_ms = math.fsum(one.latency_ms for one in times.values())
     if shared_ms > _MOST_SHARED * total_ms:
         warn(
-            f"{100 * shared_ms / total_ms:.0f} % of the units' time is in nodes that the runtime fused across units, split by what "
-            "operators cost: --method hybrid measures units by themselves"
+            f"{100 * shared_ms / total_ms:.0f} % of the units' time is in nodes that the runtime fused across units, "
+            "split by what operators cost: --method hybrid measures units by themselves"
         )
 
 
