@@ -38,10 +38,11 @@ def against(ours: Estimate, clock: str, theirs: Imported) -> Against:
     Raises:
         UserError: they are of different clocks, or theirs has no spread.
     """
-    if clock == "thread_cpu":
-        raise UserError(f"this device is timed by its processor time, {theirs.tool} by the {theirs.clock} clock")
-    if theirs.clock != clock and theirs.clock == "device":
-        raise UserError(f"this device is timed by the {clock} clock, {theirs.tool} by the device's own: no comparison")
+    if theirs.clock != clock:
+        raise UserError(
+            f"this device is timed by the {clock} clock, {theirs.tool} by the {theirs.clock} clock: their figures do "
+            "not compare"
+        )
     other = estimate(theirs.name, [theirs])
     ratio = ours.latency_ms / other.latency_ms
     half = ratio * math.hypot(ours.ci95_ms / ours.latency_ms, other.ci95_ms / other.latency_ms)

@@ -32,6 +32,7 @@ from profiler.visits import Record
 
 _JOURNAL_FORMAT = 2
 _UNSTEADY_PERCENT = 10.0
+_MAY_DIFFER = ("started", "energy")  # of two headers of one build: energy may be left out when it goes on
 _CLOCKS = ("governors", "frequency_max_mhz")
 
 
@@ -262,7 +263,7 @@ def _header(
 def _check_same_build(path: Path, found: Record, wanted: Record) -> None:
     """Refuse to mix measurements of two builds; says which field differs first."""
     for key in wanted:
-        if key != "started" and found.get(key, False) != wanted[key]:
+        if key not in _MAY_DIFFER and found.get(key) != wanted[key]:
             raise UserError(
                 f"{path} is of another build, its {key} differs: "
                 "run with the same arguments on the same device, or add --restart to start anew"

@@ -31,6 +31,7 @@ _ENDINGS = (".json", ".txt", ".log")
 _RUNTIMES = {"trtexec": ("gpu", "tensorrt"), "ais_bench": ("npu", "acl"), "msame": ("npu", "acl")}
 _TARGET = 0.01
 _LEAST_TAU = 0.3  # of latencies and multiply-adds: under it the files are hardly those of these networks
+_ENOUGH_FOR_TAU = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,11 @@ def estimate(name: str, visits: Sequence[Imported]) -> Estimate:
     """One network's latency from its files: the median of each, their spread as the interval.
 
     Raises:
-        UserError: a single file without any spread.
+        UserError: a single file without any spread, or a latency of zero.
     """
     each_ms = [_middle_ms(one) for one in visits]
+    if min(each_ms) <= 0:
+        raise UserError(f"what was measured of {name} took no time: run {visits[0].tool} again")
     halves_ms = [half for one in visits if (half := half_ms(one)) is not None]
     if len(visits) == 1 and not halves_ms:
         raise UserError(
@@ -179,7 +182,7 @@ def _say_missing(manifest: Manifest, found: Mapping[str, object]) -> None:
 
 def _say_if_foreign(manifest: Manifest, X: IntArray, latency_ms: FloatArray) -> None:
     tau = kendall_tau(costs(manifest.space, X).flops.astype(np.float64), latency_ms)
-    if tau < _LEAST_TAU:
+    if tau < _LEAST_TAU and len(X) >= _ENOUGH_FOR_TAU:
         warn(
             f"these latencies hardly follow the networks' multiply-adds (tau {tau:.2f}): are they of these models, "
             "and named after them?"

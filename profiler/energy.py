@@ -28,8 +28,7 @@ from profiler.visits import Drift, Record
 
 METERS = ("gpu_energy_mj", "gpu_power_w")  # telemetry of a card that tells its energy, or its power
 _PER_SCALE = 10  # networks that the units' energies are fitted to, at most
-_LEAST = 8  # under which there is no energy in a table
-_LEAST_PROOF = 2
+_LEAST = 2  # under which there is no energy in a table, or no proof of it
 _PREFIX = "energy of "
 
 
@@ -131,7 +130,7 @@ def _fitted(lut: Lut, X: IntArray, proof: IntArray, found: Mapping[str, Measured
         networks=_records(X, found, posterior.predict(space, fitted, X), spread),
     )
     with_column = Lut(table.model_copy(update={"entries": entries, "energy": energy}))
-    if len(proof) < _LEAST_PROOF:
+    if len(proof) < _LEAST:
         warn("the device told the energy of too few held-out networks: the table's energies have no proof")
         return with_column.table
     shown = energy.model_copy(update={"validation": _proof(with_column, proof, found, spread, X)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -111,17 +112,19 @@ def _prior(
     known = stubs.units(space, measured)
     if plan.method == "designed":
         times = unit_times(plan, space, records, header["hello"]["clock"])
-        _say_what_was_split(times)
+        say_what_was_split(times)
         return priors.of_nodes(space, times, known, header["rule"]["target"])
     return priors.of_stubs(space, known, stubs.call_ms(measured)), known
 
 
-def _say_what_was_split(times: Mapping[str, nodes.UnitTimes]) -> None:
-    shared = sum(one.shared * one.latency_ms for one in times.values()) / sum(one.latency_ms for one in times.values())
-    if shared > _MOST_SHARED:
+def say_what_was_split(times: Mapping[str, nodes.UnitTimes]) -> None:
+    """Warn where much of the units' time was split from nodes that span several."""
+    shared_ms = math.fsum(one.shared * one.latency_ms for one in times.values())
+    total_ms = math.fsum(one.latency_ms for one in times.values())
+    if shared_ms > _MOST_SHARED * total_ms:
         warn(
-            f"{100 * shared:.0f} % of the units' time is in nodes that the runtime fused across units, split by what "
-            "operators cost: --method hybrid measures units by themselves"
+            f"{100 * shared_ms / total_ms:.0f} % of the units' time is in nodes that the runtime fused across units, "
+            "split by what operators cost: --method hybrid measures units by themselves"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -34,10 +35,11 @@ def export(folder: Path, space_spec: str, networks: int, proof: int, half: bool,
     space = spaces.load(space_spec)
     note(f"about {manifest.size_bytes(space, networks + proof, half) / 1e9:.2g} GB of models")
     manifest.export(space, folder, networks, proof, half, seed)
-    times = f"for m in {folder.name}/*.onnx; do trtexec --onnx=$m --exportTimes=${{m%.onnx}}.json; done"
+    models = f"{quote(folder.resolve().name)}/*.onnx"
+    times = f'for m in {models}; do trtexec --onnx="$m" --exportTimes="${{m%.onnx}}.json"; done'
     stdout.print(
         f"{folder}: {networks + proof} models, listed in {manifest.MANIFEST}; on the device, for example:\n  {times}\n"
-        f"then, with the .json files copied back: profiler import {folder} --name NAME",
+        f"then, with the .json files copied back: profiler import {quote(str(folder))} --name NAME",
         markup=False,
         soft_wrap=True,
     )

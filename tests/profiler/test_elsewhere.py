@@ -142,6 +142,11 @@ def test_a_single_figure_without_spread_is_refused():
         elsewhere.estimate("n", [Imported("n", "msame", "wall", (), 1.0, None)])
 
 
+def test_no_network_takes_no_time():
+    with pytest.raises(UserError, match="took no time"):
+        elsewhere.estimate("n", [Imported("n", "trtexec", "device", (0.0, 0.0, 1.0), 0.3, 0.0)])
+
+
 def test_what_does_not_fit_is_one_line(exported, measured, tmp_path):
     listed = exported[1]
     first, second = (measured / f"{line.stem}.json" for line in listed.lines[:2])
@@ -210,5 +215,5 @@ def test_the_commands(exported, measured, tmp_path, table_file):
     arguments = [tmp_path / "few", "--space", small, "--networks", 2, "--proof", 2]
     found = CliRunner().invoke(cli, ["export", *map(str, arguments)])
     assert found.exit_code == 0, found.output
-    assert "trtexec --onnx=$m" in found.stdout
+    assert 'trtexec --onnx="$m"' in found.stdout
     assert len(list((tmp_path / "few").glob("*.onnx"))) == 4

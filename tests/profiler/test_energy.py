@@ -127,6 +127,18 @@ def test_a_build_goes_on_amid_its_energies(with_energy, tmp_path, space, monkeyp
     assert lut.has_energy
 
 
+@pytest.mark.usefixtures("scripted")
+def test_a_build_that_fails_over_its_energies_goes_on_without(with_energy, tmp_path, space, monkeypatch):
+    monkeypatch.setenv("ENERGY", "yes")
+    lines = gzip.decompress(samples_path(with_energy).read_bytes()).splitlines(keepends=True)
+    first = next(k for k, line in enumerate(lines) if json.loads(line)["what"] == "energy")
+    out = tmp_path / "again.json"
+    out.with_suffix(".journal.jsonl").write_bytes(b"".join(lines[:first]))
+    lut = build(DEVICE, space, out, seed=0, resume=True, method=Method(energy=False))
+    assert not lut.has_energy
+    assert lut.table.validation is not None
+
+
 def test_an_energy_that_lacks_units_is_refused(with_energy):
     lut = load(with_energy)
     bare = {key: entry.model_copy(update={"energy_mj": None}) for key, entry in lut.table.entries.items()}
@@ -156,3 +168,14 @@ def test_the_stand_ins_card_tells_it(tmp_path, space, monkeypatch, version):
 def test_a_processor_tells_none(scripted):
     with link.Link(DEVICE) as cpu:
         assert not tells_energy(cpu)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_few_networks_give_energies_with_wide_intervals(with_energy, table_file, tmp_path, space, monkeypatch):
+    monkeypatch.setenv("ENERGY", "yes")
+    method = Method("hybrid", 4, load(table_file))
+    few = build(DEVICE, space, tmp_path / "t.json", seed=0, resume=False, method=method).table.energy
+    many = load(with_energy).table.energy
+    assert len(few.networks) == 4
+    assert min(few.interval_percent) > max(many.interval_percent)
+    assert few.validation.mape_percent < few.validation.one_power.mape_percent

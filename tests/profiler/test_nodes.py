@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from profiler_fixtures import small_space
 
-from profiler import nodes, prior
+from profiler import finish, nodes, prior
 from profiler.nodes import unit_times
 from profiler.plan import network_key
 from profiler.sampling import designed
@@ -96,7 +96,7 @@ def test_drift_is_taken_out():
     assert all("drift" in one.flags for one in found.values())
 
 
-def test_what_was_split_between_units_is_flagged_and_doubted():
+def test_what_was_split_between_units_is_flagged_and_doubted(capsys):
     def profile(shared):
         found = records(X, lambda key, network: [2.0] * 3)
         for record in found[2:]:
@@ -112,3 +112,8 @@ def test_what_was_split_between_units_is_flagged_and_doubted():
     assert all(apart[key].shared == 0.0 and apart[key].flags == () for key in decoders)
     known = prior.of_nodes(SPACE, together, {}, 0.01)[1]
     assert all(known[key].sd_ms >= 0.3 * known[key].latency_ms for key in decoders)
+    finish.say_what_was_split(apart)
+    finish.say_what_was_split({})
+    assert capsys.readouterr().err == ""
+    finish.say_what_was_split({key: together[key] for key in decoders})
+    assert "100 % of the units' time is in nodes that the runtime fused across units" in capsys.readouterr().err
