@@ -7,6 +7,7 @@ every rank takes its slice of the batch that one process would see.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -87,7 +88,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches an epoch, the last one filled up from the next epoch."""
-        return -(-len(self._split) // self.batch)
+        return math.ceil(len(self._split) / self.batch)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of one step; the steps that follow are prepared meanwhile.

@@ -42,6 +42,8 @@ class FileSplit(Split):
         SampleError: from every method that decodes; names the file.
     """
 
+    _more: _More
+
     def __init__(
         self,
         name: str,
@@ -61,7 +63,7 @@ class FileSplit(Split):
             whole = self.whole()
             object.__setattr__(self, "images", whole.images)
             object.__setattr__(self, "labels", whole.labels)
-            return object.__getattribute__(self, attribute)  # type: ignore[no-any-return]
+            return object.__getattribute__(self, attribute)
         raise AttributeError(attribute)
 
     @property
