@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from mosegnet.common.console import note, stdout, warn
+from mosegnet.common.errors import UserError
 from mosegnet.common.files import write_atomic
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check(spec: str, images: int, sheet: Path | None, as_json: bool) -> None:
     """Count a data set's images, classes and void, name what is wrong with it, and draw a sheet of pictures.
 
     DATA is synthetic, or KIND:PATH; every file is looked for, and the images of large splits are sampled evenly.
+    Ends with status 2 when there are images that cannot be used.
 
     \b
     Example:
@@ -55,6 +57,9 @@ def check(spec: str, images: int, sheet: Path | None, as_json: bool) -> None:
     for finding in checking.findings(dataset, reports):
         warn(finding)
     note(f"wrote {place}")
+    faults, looked_at = (sum(counts) for counts in zip(*((len(r.faults), r.looked_at) for r in reports), strict=True))
+    if faults:
+        raise UserError(f"{faults} of {looked_at} images looked at in {spec} cannot be used: mend or remove them")
 
 
 def _print(dataset: Dataset, reports: list[SplitReport]) -> None:

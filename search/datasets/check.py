@@ -107,7 +107,6 @@ def _look(dataset: Dataset, split: Split, row: int) -> Look:
         image, target = split.decode(row) if isinstance(split, FileSplit) else split.read(row)
     except SampleError as fault:
         return Look(split.ids[row], fault=fault)
-    values = image.double() / 255
     if target.ndim:
         counts = torch.bincount(target.flatten(), minlength=VOID + 1)
         classes = torch.cat([counts[: len(dataset.classes)], counts[VOID:]])
@@ -115,7 +114,9 @@ def _look(dataset: Dataset, split: Split, row: int) -> Look:
         classes = torch.zeros(len(dataset.classes) + 1, dtype=torch.int64)
         classes[target] = 1
     height, width = image.shape[1:]
-    sums, squares = values.sum((1, 2)), values.square().sum((1, 2))
+    levels = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in image]).double()
+    value = torch.arange(256, dtype=torch.float64) / 255
+    sums, squares = levels @ value, levels @ value.square()
     return Look(split.ids[row], (height, width), height * width, sums, squares, classes)
 
 
