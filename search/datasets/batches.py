@@ -109,7 +109,7 @@ class Batches:
         images, targets, filled, colours = (part.to(self._device) for part in stacked(crops))
         if self.recipe.colour:
             images = jittered_batch(images, filled, colours)
-        return normalised(images, self._mean, self._std) * filled, targets.long()
+        return normalised(images, self._mean, self._std).mul_(filled), targets.long()
 
     def from_step(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`at(step)`, `at(step + 1)`, … without end."""

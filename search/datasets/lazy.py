@@ -165,4 +165,5 @@ class _More:
 
 def decoding_threads() -> int:
     """Threads that decode for one process; Pillow lets the others run while it decodes."""
-    return max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // local_processes()))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MOST_THREADS, cores // local_processes()))
