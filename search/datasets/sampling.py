@@ -7,13 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from search.datasets.base import Split, class_pixels
 from search.datasets.lazy import decoding_threads
-
-WEIGHT_IMAGES = 200  # enough for the class weights of a loss: they follow the logarithm or the root of the shares
 
 _Result = TypeVar("_Result")
 
@@ -30,13 +25,3 @@ def in_threads(work: Callable[[int], _Result], rows: Sequence[int]) -> Iterator[
         yield from pool.map(work, rows)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def class_counts(split: Split, classes: int, most: int = WEIGHT_IMAGES) -> Tensor:
-    """How many pixels each class has in a sample of the split: (classes,) int64, void left out.
-
-    Raises:
-        SampleError: one of the images cannot be used.
-    """
-    found = in_threads(lambda row: class_pixels(split.read(row)[1], classes), spread(len(split), most))
-    return torch.stack(list(found)).sum(0)

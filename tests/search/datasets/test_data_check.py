@@ -17,7 +17,7 @@ from mosegnet.common.errors import UserError
 from search import datasets
 from search.cli import cli
 from search.datasets.check import check, findings, to_json
-from search.datasets.sampling import class_counts, spread
+from search.datasets.sampling import spread
 from search.datasets.sheet import coloured, sheet
 
 
@@ -86,15 +86,9 @@ def test_a_sample_is_spread_evenly() -> None:
     assert spread(101, 5) == [0, 25, 50, 75, 100]
 
 
-def test_class_counts_of_a_sample(root: Path) -> None:
-    split = datasets.load(f"folder:{root}").files("supernet")
-    assert class_counts(split, 2).tolist() == [8 * 6 * 20, sum((k + 5) * 20 for k in range(8))]
-    assert class_counts(split, 2, most=1).tolist() == [120, 100]
-
-
 def test_colours_of_classes_and_void() -> None:
     found = coloured(torch.tensor([[0, 1, 255]], dtype=torch.uint8), ((10, 20, 30), (40, 50, 60)))
-    assert found.tolist() == [[[10, 20, 30], [40, 50, 60], [0, 0, 0]]]
+    assert found.tolist() == [[[10, 20, 30], [40, 50, 60], [224, 224, 192]]]
 
 
 @pytest.mark.parametrize("maker", [layouts.folder, layouts.imagenet])
@@ -104,8 +98,7 @@ def test_the_sheet_is_a_picture_even_where_images_are_damaged(maker, tmp_path: P
     whole = Image.open(io.BytesIO(sheet(datasets.load(f"{kind}:{tmp_path}"))))
     next(file for file in sorted(tmp_path.rglob("*")) if file.suffix in (".jpg", ".JPEG")).write_bytes(b"")
     rest = Image.open(io.BytesIO(sheet(datasets.load(f"{kind}:{tmp_path}"))))
-    assert rest.height < whole.height
-    assert rest.width == whole.width
+    assert (rest.height < whole.height) == (kind == "folder")
     assert len(rest.convert("RGB").getcolors(10**6)) > 20
 
 
