@@ -106,6 +106,7 @@ class Batches:
         """As `at`, with `count` images from `position` on, at another size: for trainings whose batches vary."""
         key = (position, count, size_hw or self.size_hw)
         crops = [future.result() for future in self._asked(key)]
+        self._refuse_many_corrupt()
         images, targets, filled, colours = (part.to(self._device) for part in stacked(crops))
         if self.recipe.colour:
             images = jittered_batch(images, filled, colours)
@@ -166,11 +167,15 @@ class Batches:
                 return
             self._corrupt_rows.add(row)
             self.corrupt[str(error.file)] = str(error)
-            found = len(self._corrupt_rows)
+            found = len(self.corrupt)
         warn(f"{error}; skipped, {found} so far")
+
+    def _refuse_many_corrupt(self) -> None:
+        """Asked with every batch: the thread that meets the last one too many may work for a batch nobody takes."""
+        found = len(self.corrupt)
         most = max(1, int(MOST_CORRUPT_SHARE * len(self._split)))
         if found > most:
             raise UserError(
                 f"{found} of {len(self._split)} images of {self._name} are damaged, more than the {most} that may be "
-                f"skipped; the last is {error.file}: mend the data set, `search data check` names them all"
+                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, `search data check --images {len(self._split)}` names them all"
             )

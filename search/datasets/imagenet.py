@@ -17,7 +17,7 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 from search.datasets.base import Dataset, Split
 from search.datasets.files import LayoutError, read_rgb
-from search.datasets.lazy import FileSplit, Sample
+from search.datasets.lazy import FileSplit, Sample, Samples
 from search.datasets.memory import PixelCache, cache_bytes
 from search.datasets.recipes import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
 from search.datasets.voc import palette
@@ -94,14 +94,13 @@ def _class_folders(part: Path) -> list[str]:
     return folders
 
 
-def _samples(part: Path) -> list[Sample]:
-    found = []
+def _samples(part: Path) -> Samples:
+    ids: list[str] = []
     with explain_os_errors(part, "read"):
         for name in _class_folders(part):
-            folder = part / name
-            with os.scandir(folder) as entries:
+            with os.scandir(part / name) as entries:
                 files = sorted(entry.name for entry in entries if entry.name.lower().endswith(_SUFFIXES))
             if not files:
-                raise LayoutError(_WHAT, folder / "*.JPEG", TREE)
-            found += [Sample(f"{name}/{Path(file).stem}", folder / file, folder) for file in files]
-    return found
+                raise LayoutError(_WHAT, part / name / "*.JPEG", TREE)
+            ids += [f"{name}/{file}" for file in files]
+    return Samples(ids, lambda own: Sample(own, part / own, (part / own).parent))
