@@ -177,5 +177,6 @@ class Batches:
         if found > most:
             raise UserError(
                 f"{found} of {len(self._split)} images of {self._name} are damaged, more than the {most} that may be "
-                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, `search data check --images {len(self._split)}` names them all"
+                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, "
+                f"`search data check --images {len(self._split)}` names them all"
             )

@@ -13,7 +13,16 @@ import numpy as np
 from mosegnet.common.console import warn
 from search.datasets.base import Dataset, Split
 from search.datasets.cocostuff_classes import CLASSES, HIGHEST_ID, LABEL_IDS, NEVER_ANNOTATED, UNLABELED
-from search.datasets.files import ByteArray, CorruptImage, IdTable, SampleError, read_list, read_mat, require
+from search.datasets.files import (
+    ByteArray,
+    CorruptImage,
+    IdTable,
+    SampleError,
+    read_list,
+    read_mat,
+    require,
+    root_folder,
+)
 from search.datasets.holdout import evenly
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache, cache_bytes
@@ -43,7 +52,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree.
     """
-    root = Path(path).expanduser()
+    root = root_folder(path, _WHAT, TREE)
     lists = {part: read_list(root / "imageLists" / f"{part}.txt", _WHAT, TREE) for part in COUNTS}
     samples = {}
     for name in (*lists["train"], *lists["test"]):

@@ -21,6 +21,7 @@ from search.datasets.files import (
     read_list,
     read_mat,
     require,
+    root_folder,
 )
 from search.datasets.holdout import evenly
 from search.datasets.lazy import FileSplit, Sample
@@ -54,7 +55,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree.
     """
-    given = Path(path).expanduser()
+    given = root_folder(path, _WHAT, TREE)
     root = next((place for place in _places(given) if (place / "JPEGImages").is_dir()), given)
     lists = root / "ImageSets" / "Segmentation"
     require(root / "JPEGImages", _WHAT, TREE)

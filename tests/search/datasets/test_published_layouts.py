@@ -57,6 +57,15 @@ def test_an_empty_folder_is_explained_with_the_tree(kind: str, tmp_path: Path) -
     assert "PATH" in " ".join(tree)
 
 
+@pytest.mark.parametrize("kind", list(MAKERS))
+def test_a_missing_folder_is_named(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere is missing; expected\nPATH/"):
+        datasets.load(f"{kind}:{tmp_path / 'nowhere'}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is no folder"):
+        datasets.load(f"{kind}:{tmp_path / 'file'}")
+
+
 @pytest.mark.parametrize(
     ("kind", "lost"),
     [
