@@ -75,7 +75,7 @@ class Batches:
         self._split, self._name = dataset.files(split), f"{dataset.name} {split}"
         self._classification = dataset.task == "classification"
         self._mean, self._std = dataset.mean, dataset.std
-        self._order = Order(len(self._split), seed, shuffle=self.recipe is not PLAIN)
+        self._order = Order(len(self._split), seed, shuffle=self.recipe != PLAIN)
         self._rank, self._world_size = rank, world_size
         self._on_corrupt, self._device = on_corrupt, torch.device(device)
         self._corrupt_rows: set[int] = set()
@@ -143,7 +143,7 @@ class Batches:
 
     def _crop(self, position: int, size_hw: tuple[int, int]) -> Crop:
         image, target = self._readable(position)
-        if self._classification and self.recipe is PLAIN:
+        if self._classification and self.recipe == PLAIN:
             return centre_crop(image, target, size_hw)
         return crop(image, target, size_hw, self.recipe, self._order.generator(position))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -109,7 +110,7 @@ class FileSplit(Split):
                 "sizes differ",
                 f"{sample.mask} is {mask.shape} high and wide, its image {sample.image.name} {image.shape[:2]}",
             )
-        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(mask)
+        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(np.ascontiguousarray(mask))
 
     def take(self, indices: Sequence[int]) -> Split:
         """These images in memory, in their order."""
