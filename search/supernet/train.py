@@ -1,14 +1,15 @@
-"""Training a supernet: the sandwich rule with distillation from the largest network, at every input scale in turn.
+"""Training a supernet: every step draws one input scale, one batch and a few sub-networks, and adds their gradients.
 
-Each step draws one input scale and one augmented batch, and adds the gradients of the largest network, the smallest
-and a few random ones (Yu et al., "BigNAS", ECCV 2020); the smaller ones also follow the largest one's opinion. Every
-part of the state is in the checkpoint, so that a killed training goes on as if nothing had happened.
+Which sub-networks depends on the recipe: the sandwich of the largest, the smallest and random ones (Yu et al.,
+"BigNAS", ECCV 2020) or random ones alone, from the options that progressive activation has opened so far; the smaller
+ones also follow the largest one's opinion. What a step draws is a function of (seed, step), and every part of the
+state is in the checkpoint: a training that was killed goes on as if nothing had happened, on one process or several.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,28 +19,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
-from mosegnet.modules import Layer, Network
+from mosegnet.digits import IntArray
 from mosegnet.space import SCALE, Space
-from search.datasets.augment import Augmentation
-from search.datasets.base import Dataset, class_pixels
-from search.supernet.checkpoint import read_checkpoint, write_checkpoint
-from search.supernet.loss import class_weights, distillation_loss, segmentation_loss
+from search.datasets.base import Dataset
+from search.supernet import optimiser, progression, sorting
+from search.supernet.checkpoint import parse_checkpoint, read_checkpoint_bytes, write_checkpoint
+from search.supernet.loss import distillation_loss
+from search.supernet.ranks import Ranks
+from search.supernet.recipes import Phase, Recipe
 from search.supernet.store import DataSummary, Supernet
+from search.supernet.synced_norm import synchronise
+from search.supernet.tasks import Segmentation, Task, averaged
 
-LEARNING_RATE = 3e-3
-WEIGHT_DECAY = 1e-2
-WARM_UP = 0.05  # share of the training
-POLY_POWER = 0.9
-GRADIENT_NORM = 5.0
-LABEL_REDUCTION = 2  # the loss is taken at half the largest input's resolution, for a quarter of the time
-ZOOM, COLOUR = (1.0, 1.5), 0.1  # in minutes of training a wider augmentation costs more than it gives
-SMALL_INPUT_BATCHES = 2  # a small input's batch is larger, at most so many times: its operators cost little more
+_Gradient = tuple[Tensor, tuple[Tensor | None, ...]]
+_ORDERS = {"expand": sorting.middle_channels, "width": sorting.output_channels}
 
-_Gradient = tuple[float, tuple[Tensor | None, ...]]
+
+class LossNotFinite(Exception):
+    """The loss of a step is not a finite number; says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,205 +61,335 @@ class Budget:
         return min(1.0, done)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What, beside space and data, decides the result; kept in the supernet's file."""
-
-    budget: Budget
-    seed: int
-    batch: int = 4  # at the largest input
-    random_networks: int = 1  # per step, beside the largest and the smallest
-
-
 class Trainer:
     """A supernet in training; `step` until `progress` is 1, `checkpoint` now and then, `finish` at the end."""
 
-    def __init__(self, space: Space, dataset: Dataset, recipe: Recipe, device: str = "cpu") -> None:
-        _check_classes(space, dataset)
-        self.space, self.dataset, self.recipe = space, dataset, recipe
-        self.device = torch.device(device)
+    def __init__(
+        self, space: Space, dataset: Dataset, recipe: Recipe, budget: Budget, seed: int, ranks: Ranks | None = None
+    ) -> None:
+        self.space, self.dataset, self.recipe, self.budget, self.seed = space, dataset, recipe, budget, seed
+        self.ranks = ranks or Ranks()
+        self._check_parts()
+        self.task: Task = Segmentation(space, dataset, recipe, seed, self.ranks.device)
+        self.network = self.task.network
         self.steps, self.seconds, self.losses = 0, 0.0, dict[str, float]()
-        torch_seed, numpy_seed = np.random.SeedSequence(recipe.seed).generate_state(2)
-        self._generator = torch.Generator().manual_seed(int(torch_seed))
-        self._rng = np.random.default_rng(int(numpy_seed))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch_seed))  # the modules' own initialisation knows no generator
-            network = Network(space.decode(space.largest()))
-            _initialise(network)
-        self.network = network.to(self.device).train()
-        self._parameters = list(self.network.parameters())
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # no running statistics: every sub-network gets its own before it is used
-        self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
-        self._optimiser = torch.optim.AdamW(_parameter_groups(self.network), lr=LEARNING_RATE)
-        split = dataset.split("supernet")
-        self._split = split
-        self._weights = class_weights(class_pixels(split.labels, space.classes)).to(self.device)
-        self._augment = Augmentation(dataset.mean, dataset.std, ZOOM, COLOUR)
+        self.phase = -1
+        self.nested: set[str] = set()  # kinds of width that smaller networks were trained in: not sorted again
+        self.start: str | None = None  # where the first weights are from
+        self._prepare()
 
     @property
     def progress(self) -> float:
         """The share of the budget that is used, 0 … 1."""
-        return self.recipe.budget.progress(self.steps, self.seconds)
+        return self.budget.progress(self.steps, self.seconds)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(self._optimiser.param_groups[0]["lr"])
+
+    @property
+    def phase_name(self) -> str:
+        """The phase of the last step."""
+        return self.recipe.phases[max(0, self.phase)].name
+
+    def start_from(self, take: Callable[[nn.Module], set[str]], name: str) -> None:
+        """Begin with other weights: `take` puts them into the module and says which widths are in order already."""
+        self.nested, self.start = take(self.task.module), name
+        self._average = self._new_average()
 
     def step(self) -> None:
-        """One gradient step: the largest network, the smallest and random ones, on one batch at one input scale.
+        """One gradient step on one batch at one input scale.
 
         Raises:
-            FloatingPointError: the loss is not finite; the last checkpoint is still good.
+            LossNotFinite: names step, phase, sub-network and images; the last checkpoint is still good.
         """
         started = time.perf_counter()
+        index, within = progression.phase_at(self.recipe.phases, self.progress)
+        phase = self.recipe.phases[index]
+        if index != self.phase:
+            self._enter(index, phase)
+        factor = progression.schedule(within, self.recipe.warm_up, self.recipe.poly_power)
         for group in self._optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * _schedule(self.progress)
-        scale = int(self._rng.integers(len(self.space.scales)))
-        images, labels = self._batch(scale)
-        self.losses = self._gradients(images, labels, scale)
-        if not all(np.isfinite(value) for value in self.losses.values()):
-            raise FloatingPointError(f"the loss is not finite at step {self.steps}")
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
-        self._optimiser.step()
+            group["lr"] = self.recipe.learning_rate * phase.rate * factor
+        rng = np.random.default_rng([self.seed, self.steps])
+        scale = self._scale(phase, rng)
+        networks = self._networks(phase, scale, rng)
+        losses = self._gradients(scale, [network for _, network in networks])
+        self._check_finite(losses, scale, networks)
+        self._update()
+        self.losses = _by_kind([kind for kind, _ in networks], losses)
         self.steps += 1
-        self.seconds += time.perf_counter() - started
+        self.seconds = self.ranks.agreed(self.seconds + time.perf_counter() - started)
 
     def finish(self) -> Supernet:
         """The trained supernet with its provenance."""
         data = DataSummary(self.dataset.name, self.dataset.classes, self.dataset.mean, self.dataset.std)
         losses = {f"loss_{kind}": round(value, 4) for kind, value in self.losses.items()}
         record = {"steps": self.steps, "minutes": round(self.seconds / 60, 3), **losses}
-        return Supernet(self.space, self.network.cpu().eval(), data, self._identity() | record)
+        network = averaged(self.network, self._average.tensors if self._average else None)
+        return Supernet(self.space, network.cpu().eval(), data, self._identity() | record)
+
+    def validate(self, networks: int) -> dict[str, float]:
+        """Accuracy of the largest network, the smallest and so many random ones, shared out over the processes."""
+        phase = self.recipe.phases[max(0, self.phase)]
+        random = progression.sample(self.space, phase, networks, np.random.default_rng([self.seed, 1, 0]))
+        X = np.stack([self.space.largest(), progression.smallest(self.space, phase), *random])
+        scores = torch.zeros(len(X), dtype=torch.float64, device=self.ranks.device)
+        own = list(range(self.ranks.rank, len(X), self.ranks.world))
+        if own:
+            found = self.task.score(X[own], self._average.tensors if self._average else None)
+            scores[own] = torch.tensor(found, dtype=torch.float64, device=self.ranks.device)
+        self.ranks.add_up([scores])
+        values = [float(value) for value in scores]
+        named = {"largest": values[0], "smallest": values[1]}
+        return named | {f"random_{k}": value for k, value in enumerate(values[2:], start=1)}
+
+    # --- the checkpoint ------------------------------------------------------------------------------------------
 
     def checkpoint(self, path: Path | str) -> None:
-        """Everything that the next step depends on, written atomically."""
-        state = {
-            "identity": self._identity(),
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "generator": self._generator.get_state(),
-            "rng": self._rng.bit_generator.state,
-        }
-        write_checkpoint(path, state)
-
-    def restore(self, path: Path | str) -> None:
-        """Go on from a checkpoint.
+        """Everything that the next step depends on, written atomically by the first process.
 
         Raises:
-            UserError: it is damaged, or of another space, data set, budget or seed; names what differs.
+            UserError: it cannot be written; the previous one is whole.
         """
-        state = read_checkpoint(path)
+        if not self.ranks.first:
+            return
+        module = self.task.module
+        tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+        for name, key, tensor in optimiser.state_tensors(self._optimiser, module):
+            tensors[f"optimiser.{name}:{key}"] = tensor
+        if self._average:
+            tensors |= {f"average.{name}": tensor for name, tensor in self._average.tensors.items()}
+        values = {
+            "identity": self._identity(),
+            "space": self.space.name,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "phase": self.phase,
+            "nested": sorted(self.nested),
+            "losses": self.losses,
+            "scaler": self._scaler.state_dict(),
+        }
+        write_checkpoint(path, tensors, values)
+
+    def restore(self, path: Path | str) -> None:
+        """Go on from a checkpoint; the first process reads it for all.
+
+        Raises:
+            UserError: it is damaged, or of another space, data set, recipe, budget or seed; names what differs.
+        """
+        data = read_checkpoint_bytes(path) if self.ranks.first else None
+        tensors, values = parse_checkpoint(self.ranks.share_bytes(data), path)
+        self._check_identity(path, values)
+        try:
+            self.task.module.load_state_dict(_under("module.", tensors))
+            optimiser.restore_state(self._optimiser, self.task.module, _under("optimiser.", tensors))
+            if self._average:
+                for name, tensor in _under("average.", tensors).items():
+                    self._average.tensors[name].copy_(tensor)
+            self.steps, self.seconds, self.phase = values["steps"], values["seconds"], values["phase"]
+            self.nested, self.losses = set(values["nested"]), values["losses"]
+            self._scaler.load_state_dict(values["scaler"])
+        except (RuntimeError, KeyError) as error:
+            raise UserError(f"checkpoint {path} is damaged: delete it to start anew") from error
+
+    def _check_identity(self, path: Path | str, values: dict[str, Any]) -> None:
+        theirs = values.get("identity", {})
         for name, own in self._identity().items():
-            if state["identity"].get(name) != own:
+            if theirs.get(name) != own:
+                shown = (values.get("space"), self.space.name) if name == "space" else (theirs.get(name), own)
                 raise UserError(
-                    f"checkpoint {path} has {name} {state['identity'].get(name)!r}, this training {own!r}: "
+                    f"checkpoint {path} has {name} {shown[0]!r}, this training {shown[1]!r}: "
                     "repeat the first command with --resume, or delete the checkpoint to start anew"
                 )
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.seconds = state["steps"], state["seconds"]
-        self._generator.set_state(state["generator"])
-        self._rng.bit_generator.state = state["rng"]
 
     def _identity(self) -> dict[str, Any]:
         recipe = asdict(self.recipe)
-        budget = recipe.pop("budget")
-        recipe |= {f"budget_{name}": value for name, value in budget.items() if value is not None}
-        return {"space": self.space.fingerprint, "data": self.dataset.name, **recipe}
+        described: dict[str, Any] = {"space": self.space.fingerprint, "data": self.dataset.name, "seed": self.seed}
+        described |= {f"budget_{name}": value for name, value in asdict(self.budget).items() if value is not None}
+        described["start"] = self.start
+        phases = [dict(phase) for phase in recipe.pop("phases")]
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.items()}
+        return {**described, "recipe": plain.pop("name"), **plain, "phases": phases}
 
-    def _batch(self, scale: int) -> tuple[Tensor, Tensor]:
-        """Augmented images (B, 3, h, w) at this input scale, labels (B, h', w') int64 of the same regions."""
-        largest_hw, size_hw = self.space.scales[-1], self.space.scales[scale]
-        more = (largest_hw[0] * largest_hw[1]) // (size_hw[0] * size_hw[1])
-        count = self.recipe.batch * min(more, SMALL_INPUT_BATCHES)
-        rows = torch.randint(len(self._split), (count,), generator=self._generator)
-        images, labels = self._augment(self._split.images[rows], self._split.labels[rows], largest_hw, self._generator)
-        if size_hw != largest_hw:
-            images = F.interpolate(images, size=size_hw, mode="bilinear", antialias=True, align_corners=False)
-        labels = labels[:, LABEL_REDUCTION // 2 :: LABEL_REDUCTION, LABEL_REDUCTION // 2 :: LABEL_REDUCTION]
-        return images.to(self.device), labels.to(self.device).long()
+    # --- one step ------------------------------------------------------------------------------------------------
 
-    def _gradients(self, images: Tensor, labels: Tensor, scale: int) -> dict[str, float]:
-        """Sum the gradients of every network of the step into `.grad`; returns their losses by kind.
+    def _prepare(self) -> None:
+        recipe, module = self.recipe, self.task.module
+        module.to(self.ranks.device).train()
+        if recipe.channels_last:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.checkpointing = recipe.checkpointing
+        for norm in module.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.momentum = None  # no running statistics: every sub-network gets its own before it is used
+        if self.ranks.world > 1:
+            synchronise(module)
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._optimiser = optimiser.create(module, recipe)
+        self._average = self._new_average()
+        self._amp = _amp_dtype(recipe.precision, self.ranks.device)
+        self._scaler = torch.amp.GradScaler(self.ranks.device.type, enabled=self._amp is torch.float16)
+        # Small networks on a CPU run side by side, one thread each: their short operators leave the cores idle when
+        # each is spread over all of them, and far worse where another program wants the same cores.
+        beside = self.ranks.device.type == "cpu" and self.ranks.world == 1
+        count = torch.get_num_threads() if beside else 0
+        self._threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count else None
 
-        The networks are small and run side by side, one thread each: their many short operators leave the cores
-        idle when each is spread over all of them, and far worse where another program wants the same cores. The sum
-        has a fixed order, so that threads change nothing.
-        """
-        largest, *students = self._networks(scale)
-        heads = self._threads.submit(self.network.forward_eighth, images, largest).result()
-        teacher = heads[0].detach()
-        jobs = [lambda: self._gradient(segmentation_loss(heads, labels, self._weights))]
-        jobs += [partial(self._student_gradient, images, labels, teacher, student) for student in students]
-        found = list(self._threads.map(lambda job: job(), jobs))
-        for parameter, gradients in zip(self._parameters, zip(*(g for _, g in found), strict=True), strict=True):
-            present = [gradient for gradient in gradients if gradient is not None]
-            parameter.grad = torch.stack(present).sum(0) if len(present) > 1 else (present or [None])[0]
-        return {kind: loss for kind, (loss, _) in zip(("largest", "smallest", "random"), found, strict=False)}
+    def _new_average(self) -> optimiser.Average | None:
+        return optimiser.Average(self.task.module, self.recipe.average) if self.recipe.average else None
 
-    def _student_gradient(self, images: Tensor, labels: Tensor, teacher: Tensor, student: Architecture) -> _Gradient:
-        heads = self.network.forward_eighth(images, student)
-        loss = segmentation_loss(heads, labels, self._weights) + distillation_loss(heads[0], teacher)
+    def _check_parts(self) -> None:
+        parts = self.ranks.world * self.recipe.accumulate
+        if self.recipe.accumulate < 1 or self.recipe.batch % parts or self.recipe.batch < parts:
+            raise UserError(
+                f"a batch of {self.recipe.batch} cannot be spread over {self.ranks.world} processes and "
+                f"{self.recipe.accumulate} parts each: take a --batch that {parts} divides"
+            )
+
+    def _enter(self, index: int, phase: Phase) -> None:
+        """Begin a phase; channels are sorted before smaller networks leave any of them out."""
+        trained = self.steps > 0 or self.start is not None
+        for kind, channels in _ORDERS.items():
+            if getattr(phase, kind) > 1 and kind not in self.nested:
+                if trained:
+                    self._sort(list(channels(self.network)))
+                self.nested.add(kind)
+        self.phase = index
+
+    def _sort(self, groups: list[sorting.Channels]) -> None:
+        module = self.task.module
+        kept: dict[str, dict[str, Tensor]] = {}
+        for name, key, tensor in optimiser.state_tensors(self._optimiser, module):
+            if tensor.ndim:
+                kept.setdefault(key, {})[name] = tensor
+        if self._average:
+            kept["average"] = self._average.tensors
+        weights = _own_names(module.state_dict())
+        for channels in groups:
+            order = sorting.order_of(channels, weights)
+            for tensors in (weights, *map(_own_names, kept.values())):
+                sorting.permute(channels, order, tensors)
+
+    def _scale(self, phase: Phase, rng: np.random.Generator) -> int:
+        return self.task.scales - 1 - int(rng.integers(min(phase.scale, self.task.scales)))
+
+    def _networks(self, phase: Phase, scale: int, rng: np.random.Generator) -> list[tuple[str, Architecture]]:
+        """The step's networks with their kind, each once, all at one input scale."""
+        X: list[tuple[str, IntArray]] = []
+        if self.recipe.sandwich:
+            X += [("largest", self.space.largest()), ("smallest", progression.smallest(self.space, phase))]
+        random = progression.sample(self.space, phase, self.recipe.random_networks, rng)
+        X += [("random", x) for x in random]
+        found: dict[tuple[int, ...], tuple[str, Architecture]] = {}
+        for kind, x in X:
+            if self.task.scales == len(self.space.scales):
+                x[SCALE] = scale
+            network = self.space.decode(x)
+            found.setdefault(network.encoding, (kind, network))
+        return list(found.values())
+
+    def _gradients(self, scale: int, networks: list[Architecture]) -> list[float]:
+        """The gradients of every network over the whole batch into `.grad`; returns their losses."""
+        world, parts = self.ranks.world, self.ranks.world * self.recipe.accumulate
+        own = [self.ranks.rank + world * k for k in range(self.recipe.accumulate)]
+        batch = [self._to_device(*self.task.batches.at(self.steps, scale, part, parts)) for part in own]
+        total = torch.stack([self.task.loss.total(labels) for _, labels in batch]).sum(0)
+        self.ranks.add_up([total])
+        for parameter in self._parameters:
+            parameter.grad = None
+        losses = torch.zeros(len(networks), device=self.ranks.device)
+        for images, labels in batch:
+            for k, (loss, gradients) in enumerate(self._each(images, labels, networks, total, 1 / parts)):
+                losses[k] += loss
+                for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                    if gradient is not None:
+                        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        present = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        self.ranks.add_up([losses, *present])
+        return [float(loss) for loss in losses]
+
+    def _each(
+        self, images: Tensor, labels: Tensor, networks: list[Architecture], total: Tensor, share: float
+    ) -> Iterator[_Gradient]:
+        """Loss and gradients of each network on one part of the batch, in their order; threads change nothing."""
+        largest, students, jobs, teacher = self._largest(networks[0]), list(networks), [], None
+        if self.recipe.distil and networks != [largest]:
+            if networks[0] == largest:
+                (heads,) = self._run([partial(self._heads, images, largest)])
+                teacher, students = heads[0].detach(), networks[1:]
+                jobs.append(lambda: self._gradient(self.task.loss(heads, labels, total)))
+            else:
+                with torch.no_grad():
+                    teacher = self._heads(images, largest)[0]
+        jobs += [partial(self._student, images, labels, network, teacher, total, share) for network in students]
+        yield from self._run(jobs)
+
+    def _student(
+        self, images: Tensor, labels: Tensor, network: Architecture, teacher: Tensor | None, total: Tensor, share: float
+    ) -> _Gradient:
+        heads = self._heads(images, network)
+        loss = self.task.loss(heads, labels, total)
+        if teacher is not None:
+            loss = loss + share * distillation_loss(heads[0], teacher)
         return self._gradient(loss)
 
+    def _heads(self, images: Tensor, network: Architecture) -> tuple[Tensor, ...]:
+        with torch.autocast(self.ranks.device.type, self._amp, enabled=self._amp is not None):
+            heads = self.task.heads(images, network)
+        return tuple(head.float() for head in heads)
+
     def _gradient(self, loss: Tensor) -> _Gradient:
-        return loss.item(), torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        return loss.detach(), torch.autograd.grad(self._scaler.scale(loss), self._parameters, allow_unused=True)
 
-    def _networks(self, scale: int) -> list[Architecture]:
-        """The largest, the smallest and random ones, all at one input scale."""
-        X = self.space.sample(self.recipe.random_networks, self._rng)
-        X[:, SCALE] = scale
-        return [self.space.decode(x) for x in (self.space.largest(scale), self.space.smallest(scale), *X)]
+    def _run(self, jobs: list[Any]) -> Iterator[Any]:
+        return self._threads.map(lambda job: job(), jobs) if self._threads else (job() for job in jobs)
 
+    def _largest(self, like: Architecture) -> Architecture:
+        return self.space.decode(self.space.largest(like.encoding[SCALE]))
 
-def train(
-    trainer: Trainer, checkpoint: Path | str, every_s: float, watch: Callable[[Trainer], None] | None = None
-) -> Supernet:
-    """Step until the budget is used, with a checkpoint every `every_s` seconds of training; `watch` sees each step.
+    def _to_device(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        return images.to(self.ranks.device, memory_format=layout), labels.to(self.ranks.device)
 
-    Raises:
-        UserError: the loss stopped being finite; says where the last good checkpoint is.
-    """
-    saved_s = trainer.seconds
-    while trainer.progress < 1:
-        try:
-            trainer.step()
-        except FloatingPointError as error:
-            raise UserError(f"{error}: the last good checkpoint is {checkpoint}; take another --seed") from error
-        if trainer.seconds - saved_s >= every_s:
-            trainer.checkpoint(checkpoint)
-            saved_s = trainer.seconds
-        if watch:
-            watch(trainer)
-    return trainer.finish()
+    def _check_finite(self, losses: list[float], scale: int, networks: list[tuple[str, Architecture]]) -> None:
+        for loss, (kind, network) in zip(losses, networks, strict=True):
+            if not np.isfinite(loss):
+                images = ", ".join(self.task.batches.ids(self.steps, scale))
+                raise LossNotFinite(
+                    f"the loss is not finite at step {self.steps}, phase {self.recipe.phases[self.phase].name!r}, "
+                    f"{kind} network {list(network.encoding)}, images {images}"
+                )
 
-
-def _schedule(progress: float) -> float:
-    """Linear warm-up, then polynomial decay to 0; a factor of the learning rate."""
-    if progress < WARM_UP:
-        return (progress + 0.01 * WARM_UP) / WARM_UP
-    return float((1 - (progress - WARM_UP) / (1 - WARM_UP)) ** POLY_POWER)
+    def _update(self) -> None:
+        self._scaler.unscale_(self._optimiser)
+        if self.recipe.gradient_norm:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.recipe.gradient_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        if self._average:
+            self._average.update(self.steps)
 
 
-def _initialise(network: Network) -> None:
-    """He et al. for the convolutions; a layer without projection starts as the identity (its last gain is 0)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
-            nn.init.zeros_(module.conv3.bn.weight)
+def _amp_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
 
-def _parameter_groups(network: Network) -> list[dict[str, Any]]:
-    """Weights of convolutions decay; batch norms and biases do not."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim == 1]
-    return [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
+def _by_kind(kinds: list[str], losses: list[float]) -> dict[str, float]:
+    """The mean loss of each kind of network."""
+    found: dict[str, list[float]] = {}
+    for kind, loss in zip(kinds, losses, strict=True):
+        found.setdefault(kind, []).append(loss)
+    return {kind: float(np.mean(values)) for kind, values in found.items()}
 
 
-def _check_classes(space: Space, dataset: Dataset) -> None:
-    if len(dataset.classes) != space.classes:
-        raise UserError(
-            f"data set {dataset.name} has {len(dataset.classes)} classes, space {space.name!r} has {space.classes}: "
-            f'use a space file {{"preset": "{space.name}", "classes": {len(dataset.classes)}}}'
-        )
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _own_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names as in a network, also where it is a part of a larger module."""
+    return {name.removeprefix("network."): tensor for name, tensor in tensors.items()}

@@ -11,11 +11,13 @@ from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
 from search.evaluate import Evaluator
 from search.supernet import load, save
-from search.supernet.train import Budget, Recipe, Trainer, train
+from search.supernet import recipes
+from search.supernet.loop import train
+from search.supernet.train import Budget, Trainer
 
 
-def trainer(space, dataset, steps: int = 6, seed: int = 0) -> Trainer:
-    return Trainer(space, dataset, Recipe(Budget(steps=steps), seed, batch=4))
+def trainer(space, dataset, steps: int = 6, seed: int = 0, recipe: str = "tiny", **changes) -> Trainer:
+    return Trainer(space, dataset, recipes.get(recipe, **changes), Budget(steps=steps), seed)
 
 
 def weights(own: Trainer) -> list[torch.Tensor]:
@@ -59,7 +61,8 @@ def test_the_number_of_threads_changes_nothing(micro_space, micro_dataset) -> No
 
 def test_it_learns_and_every_size_profits(tmp_path: Path, micro_space, micro_dataset) -> None:
     own = trainer(micro_space, micro_dataset, steps=60)
-    supernet = train(own, tmp_path / "unused", every_s=1e9)
+    train(own, tmp_path / "unused", every_s=1e9)
+    supernet = own.finish()
     evaluator = Evaluator(supernet, micro_dataset)
     all_background = 0.31  # class 0 everywhere: its share of the pixels, over three classes
     assert evaluator.miou(micro_space.largest()) > 1.6 * all_background
