@@ -88,3 +88,23 @@ def jittered(image: Tensor, brightness: float, contrast: float, saturation: floa
     # Contrast about the mean luma, saturation about each pixel's luma, in one pass over the pixels.
     grey = luma * (contrast * (1 - saturation)) + luma.mean() * (1 - contrast)
     return torch.add(grey, image, alpha=contrast * saturation).clamp_(0, 255)
+
+
+def jittered_batch(images: Tensor, filled: Tensor, colours: Tensor) -> Tensor:
+    """As `jittered` for a whole batch, each image by its own factors.
+
+    Args:
+        images: (B, 3, H, W) uint8, 0 outside `filled`.
+        filled: (B, 1, H, W) bool, where there is an image; the mean luma is taken there.
+        colours: (B, 3) float32, factors of brightness, contrast, saturation.
+
+    Returns:
+        (B, 3, H, W) float32 in 0..255; outside `filled` anything.
+    """
+    brightness, contrast, saturation = (colours[:, k, None, None, None] for k in range(3))
+    image = images.float() * brightness
+    weights = torch.tensor(_LUMA, device=image.device)[None, :, None, None]
+    luma = (image * weights).sum(1, keepdim=True)
+    mean = luma.sum((1, 2, 3), keepdim=True) / filled.sum((1, 2, 3), keepdim=True)
+    grey = luma * (contrast * (1 - saturation)) + mean * (1 - contrast)
+    return torch.addcmul(grey, image, contrast * saturation).clamp_(0, 255)
