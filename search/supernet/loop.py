@@ -24,7 +24,7 @@ def train(
     Raises:
         UserError: the loss stopped being finite; says where, and where the last good checkpoint is.
     """
-    saved_s, phase = trainer.seconds, trainer.phase
+    saved_s, phase = trainer.place.seconds, trainer.place.phase
     while trainer.progress < 1:
         before = trainer.progress
         try:
@@ -32,14 +32,14 @@ def train(
         except LossNotFinite as error:
             _write(log, "stopped", trainer, why=str(error))
             raise UserError(f"{error}: the last good checkpoint is {checkpoint}; take another --seed") from error
-        if trainer.phase != phase:
-            phase = trainer.phase
-            _write(log, "phase", trainer, phase=trainer.phase_name)
+        if trainer.place.phase != phase:
+            phase = trainer.place.phase
+            _write(log, "phase", trainer, phase=trainer.phase.name)
         if _validates(trainer, before):
             _write(log, "validation", trainer, accuracy=trainer.validate(VALIDATED_NETWORKS))
-        if trainer.seconds - saved_s >= every_s:
+        if trainer.place.seconds - saved_s >= every_s:
             trainer.checkpoint(checkpoint)
-            saved_s = trainer.seconds
+            saved_s = trainer.place.seconds
             _write(log, "step", trainer, **describe(trainer))
         if watch:
             watch(trainer)
@@ -50,10 +50,10 @@ def describe(trainer: Trainer) -> dict[str, object]:
     """Where a training is, for its log."""
     return {
         "progress": round(trainer.progress, 6),
-        "seconds": round(trainer.seconds, 3),
-        "phase": trainer.phase_name,
+        "seconds": round(trainer.place.seconds, 3),
+        "phase": trainer.phase.name,
         "learning_rate": trainer.learning_rate,
-        "loss": trainer.losses,
+        "loss": trainer.place.losses,
     }
 
 
@@ -64,4 +64,4 @@ def _validates(trainer: Trainer, before: float) -> bool:
 
 def _write(log: Logbook | None, event: str, trainer: Trainer, **values: object) -> None:
     if log is not None:
-        log.write(event, trainer.steps, **values)
+        log.write(event, trainer.place.steps, **values)

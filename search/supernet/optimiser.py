@@ -30,16 +30,18 @@ def state_tensors(optimiser: torch.optim.Optimizer, module: nn.Module) -> Iterat
                 yield name, key, value
 
 
-def restore_state(optimiser: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Take back what `state_tensors` gave; keys are `NAME:QUANTITY`."""
+def restore_state(
+    optimiser: torch.optim.Optimizer, module: nn.Module, found: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    """Take back what `state_tensors` gave: for each quantity, tensors by parameter."""
     parameters = dict(module.named_parameters())
     optimiser.state.clear()
-    for label, tensor in tensors.items():
-        name, _, key = label.rpartition(":")
-        parameter = parameters[name]
-        # A count of steps stays on the CPU, as the optimiser itself keeps it; the rest lies as its parameter does.
-        own = tensor if tensor.ndim == 0 else torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-        optimiser.state[parameter][key] = own
+    for key, tensors in found.items():
+        for name, tensor in tensors.items():
+            parameter = parameters[name]
+            # A count of steps stays on the CPU, as the optimiser keeps it; the rest lies as its parameter does.
+            own = tensor if tensor.ndim == 0 else torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+            optimiser.state[parameter][key] = own
 
 
 class Average:

@@ -1,96 +1,90 @@
-"""The batch of a step, as a function of (seed, step) alone.
-
-Nothing is remembered between steps, so a training goes on anywhere with the images it would have seen. Each image has
-a generator of its own, so that a batch is the same however it is spread over processes and parts.
-"""
+"""The batch of a step, from the endless sequence of a data set's images; the position in it is all there is to keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
-
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.datasets.base import Split
+from mosegnet.common.errors import UserError
+from mosegnet.space import SIZE_MULTIPLE, Space
+from search.datasets.base import Dataset
+from search.datasets.batches import Batches
+from search.datasets.order import Order
+from search.supernet.ranks import Ranks
+from search.supernet.recipes import Recipe
 
 Size = tuple[int, int]
-Augment = Callable[[Tensor, Tensor, Size, torch.Generator], tuple[Tensor, Tensor]]
 
 
-class Batches(Protocol):
-    """What a training asks its data for."""
+class Sampler:
+    """Batches at every input size, drawn at the largest and reduced, so that a size changes nothing but resolution.
+
+    Raises:
+        UserError: the batch cannot be divided among the processes and parts.
+    """
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, sizes: tuple[Size, ...], seed: int, ranks: Ranks) -> None:
+        self.sizes, self._recipe, self._device = sizes, recipe, ranks.device
+        parts = ranks.world * recipe.accumulate
+        if recipe.accumulate < 1 or recipe.batch < 1 or recipe.batch % parts:
+            raise UserError(
+                f"a batch of {recipe.batch} cannot be spread over {ranks.world} processes and {recipe.accumulate} "
+                f"parts each: take a --batch that {parts} divides"
+            )
+        self._chunk = recipe.batch // recipe.accumulate  # images a draw, the same in every step: draws are prepared
+        self._split = dataset.files("supernet")
+        self._order = Order(len(self._split), seed)
+        self._batches = Batches(
+            dataset, "supernet", self._chunk, seed, sizes[-1], rank=ranks.rank, world_size=ranks.world,
+            device=ranks.device,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         """How many images an epoch has."""
-        ...
-
-    def at(self, step: int, scale: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
-        """Part `part` of `parts` of a step's batch at one input scale: images (B, 3, h, w) float32, labels int64."""
-        ...
-
-    def ids(self, step: int, scale: int) -> list[str]:
-        """The names of the whole batch's images."""
-        ...
-
-
-class MaskBatches:
-    """Images and masks of a split in memory, augmented at the largest input and reduced to the step's.
-
-    Args:
-        split: where rows are drawn from, with repetition.
-        batch: images a step at the largest input, over all parts.
-        sizes: the inputs (h, w), small to large; a small one has more images, at most `most` times as many.
-        reduction: every so many-th label of each side is kept.
-    """
-
-    def __init__(
-        self,
-        split: Split,
-        augment: Augment,
-        batch: int,
-        seed: int,
-        sizes: tuple[Size, ...],
-        most: int = 1,
-        reduction: int = 1,
-    ) -> None:
-        self._split, self._augment, self._batch, self._seed = split, augment, batch, seed
-        self._sizes, self._most, self._reduction = sizes, most, reduction
-
-    def __len__(self) -> int:
         return len(self._split)
 
-    def at(self, step: int, scale: int, part: int, parts: int) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, h, w) float32 at this scale; labels (B, H', W') int64 of the same regions, of one size."""
-        rows = self._rows(step, scale)
-        own = range(part * len(rows) // parts, (part + 1) * len(rows) // parts)
-        largest, size = self._sizes[-1], self._sizes[scale]
-        made = [self._one(step, k, rows[k]) for k in own]
-        images, labels = (torch.cat(pieces) for pieces in zip(*made, strict=True))
-        if size != largest:
-            images = F.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
-        first, every = self._reduction // 2, self._reduction
-        return images, labels[:, first::every, first::every].long()
+    def count(self, scale: int) -> int:
+        """Images a step at one input scale, over all processes and parts: more where the input is small."""
+        (height, width), (h, w) = self.sizes[-1], self.sizes[scale]
+        return self._recipe.batch * min(height * width // (h * w), self._recipe.small_input_batches)
 
-    def ids(self, step: int, scale: int) -> list[str]:
-        """The names of the whole batch's images."""
-        return [self._split.ids[row] for row in self._rows(step, scale)]
+    def at(self, position: int, scale: int, part: int) -> tuple[Tensor, Tensor]:
+        """This process' share of one part of a step's batch.
 
-    def _rows(self, step: int, scale: int) -> list[int]:
-        largest, size = self._sizes[-1], self._sizes[scale]
-        more = (largest[0] * largest[1]) // (size[0] * size[1])
-        count = self._batch * min(more, self._most)
-        rows = torch.randint(len(self._split), (count,), generator=generator(self._seed, step))
-        return [int(row) for row in rows]
+        Returns:
+            Images (B, 3, h, w) float32; of masks (B, H', W') int64, of one size at all scales, or classes (B,) int64.
+        """
+        chunks = self.count(scale) // self._recipe.batch
+        first = position + part * chunks * self._chunk
+        drawn = [self._batches.draw(first + k * self._chunk, self._chunk) for k in range(chunks)]
+        images, labels = (torch.cat(pieces) for pieces in zip(*drawn, strict=True))
+        if self.sizes[scale] != self.sizes[-1]:
+            images = F.interpolate(images, size=self.sizes[scale], mode="bilinear", antialias=True, align_corners=False)
+        if labels.ndim == 3:
+            every = self._recipe.label_reduction
+            labels = labels[:, every // 2 :: every, every // 2 :: every]
+        layout = torch.channels_last if self._recipe.channels_last else torch.contiguous_format
+        return images.to(self._device, memory_format=layout), labels.to(self._device)
 
-    def _one(self, step: int, k: int, row: int) -> tuple[Tensor, Tensor]:
-        images, labels = self._split.images[row : row + 1], self._split.labels[row : row + 1]
-        return self._augment(images, labels, self._sizes[-1], generator(self._seed, step, 1 + k))
+    def ids(self, position: int, scale: int) -> list[str]:
+        """The names of a whole step's images."""
+        return [self._split.ids[self._order.row(position + k)] for k in range(self.count(scale))]
 
 
-def generator(*words: int) -> torch.Generator:
-    """A generator of its own for every tuple of whole numbers."""
-    seed = np.random.SeedSequence(words).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(seed))
+def input_sizes(space: Space, recipe: Recipe, dataset: Dataset) -> tuple[Size, ...]:
+    """What the networks see in training, small to large: the space's scales, crops of them, or the recipe's squares.
+
+    A data set's own crop belongs to the largest scale; at a smaller one the same part is seen, smaller.
+    """
+    if recipe.sizes:
+        return tuple((size, size) for size in recipe.sizes)
+    if dataset.recipe.crop_hw is None:
+        return space.scales
+    (height, width), (largest_h, largest_w) = dataset.recipe.crop_hw, space.scales[-1]
+    height, width = min(height, largest_h), min(width, largest_w)
+    return tuple((_multiple(height * h / largest_h), _multiple(width * w / largest_w)) for h, w in space.scales)
+
+
+def _multiple(side: float) -> int:
+    return max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE
