@@ -20,7 +20,6 @@ from mosegnet.graph import HEAD_FACTOR
 from mosegnet.onnx_graph import BATCH_NORM_EPSILON
 from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
 
-
 BatchNormalise = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 

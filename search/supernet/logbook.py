@@ -39,7 +39,7 @@ def _board(folder: Path) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))
 
 
 def _numbers(name: str, value: Any) -> list[tuple[str, float]]:

@@ -78,10 +78,9 @@ def permute(channels: Channels, order: Tensor, tensors: Mapping[str, Tensor]) ->
             if tensor is not None:
                 tensor.copy_(tensor[order.to(tensor.device)])
     for name, first in channels.readers:
-        tensor = tensors.get(name)
-        if tensor is not None:
-            part = tensor[:, first : first + len(order)]
-            part.copy_(part[:, order.to(tensor.device)])
+        if name in tensors:
+            read = tensors[name][:, first : first + len(order)]
+            read.copy_(read[:, order.to(read.device)])
 
 
 def _first_layer(s: int) -> tuple[tuple[str, int], ...]:

@@ -53,7 +53,7 @@ def create(space: Space, dataset: Dataset, recipe: Recipe, seed: int, device: to
     """
     if (dataset.task == "classification") != bool(recipe.sizes):
         raise UserError(
-            f"recipe {recipe.name!r} is not for {dataset.task}, which data set {dataset.name} is for: leave --recipe out"
+            f"recipe {recipe.name!r} is not for {dataset.task}, as data set {dataset.name} is: leave --recipe out"
         )
     if dataset.task == "classification":
         return Classification(space, dataset, recipe, seed, device)

@@ -10,13 +10,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import MICRO, boxes  # noqa: E402
+from conftest import MICRO, boxes
 
-from mosegnet import space as spaces  # noqa: E402
-from search.supernet import recipes  # noqa: E402
-from search.supernet.ranks import joined  # noqa: E402
-from search.supernet.store import save  # noqa: E402
-from search.supernet.train import Budget, Trainer  # noqa: E402
+from mosegnet import space as spaces
+from search.supernet import recipes
+from search.supernet.ranks import joined
+from search.supernet.store import save
+from search.supernet.train import Budget, Trainer
 
 STEPS = 4
 

@@ -38,7 +38,7 @@ def together(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
 
 
 def test_two_processes_are_one(tmp_path: Path, together) -> None:
-    out, found = together
+    _, found = together
     alone = run(tmp_path, processes=1)
     for ours, theirs in zip(found["losses"], alone["losses"], strict=True):
         assert ours == pytest.approx(theirs, rel=2e-3)

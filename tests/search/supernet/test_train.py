@@ -10,8 +10,7 @@ import torch
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
 from search.evaluate import Evaluator
-from search.supernet import load, save
-from search.supernet import recipes
+from search.supernet import load, recipes, save
 from search.supernet.loop import train
 from search.supernet.train import Budget, Trainer
 
