@@ -7,6 +7,7 @@ every rank takes its slice of the batch that one process would see.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -87,7 +88,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches an epoch, the last one filled up from the next epoch."""
-        return -(-len(self._split) // self.batch)
+        return math.ceil(len(self._split) / self.batch)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of one step; the steps that follow are prepared meanwhile.
@@ -105,10 +106,11 @@ class Batches:
         """As `at`, with `count` images from `position` on, at another size: for trainings whose batches vary."""
         key = (position, count, size_hw or self.size_hw)
         crops = [future.result() for future in self._asked(key)]
+        self._refuse_many_corrupt()
         images, targets, filled, colours = (part.to(self._device) for part in stacked(crops))
         if self.recipe.colour:
             images = jittered_batch(images, filled, colours)
-        return normalised(images, self._mean, self._std) * filled, targets.long()
+        return normalised(images, self._mean, self._std).mul_(filled), targets.long()
 
     def from_step(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """`at(step)`, `at(step + 1)`, … without end."""
@@ -165,11 +167,15 @@ class Batches:
                 return
             self._corrupt_rows.add(row)
             self.corrupt[str(error.file)] = str(error)
-            found = len(self._corrupt_rows)
+            found = len(self.corrupt)
         warn(f"{error}; skipped, {found} so far")
+
+    def _refuse_many_corrupt(self) -> None:
+        """Asked with every batch: the thread that meets the last one too many may work for a batch nobody takes."""
+        found = len(self.corrupt)
         most = max(1, int(MOST_CORRUPT_SHARE * len(self._split)))
         if found > most:
             raise UserError(
                 f"{found} of {len(self._split)} images of {self._name} are damaged, more than the {most} that may be "
-                f"skipped; the last is {error.file}: mend the data set, `search data check` names them all"
+                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, `search data check --images {len(self._split)}` names them all"
             )

@@ -84,7 +84,7 @@ def _scaled_places(
 def _area_places(
     image: Tensor, size_hw: tuple[int, int], recipe: Recipe, draws: tuple[float, ...], rng: np.random.Generator
 ) -> tuple[_Place, _Place]:
-    """A random part of the image's area and aspect, as Szegedy et al. train; the centre where none fits in ten trials."""
+    """A random part of the image's area and aspect, as Szegedy et al. train; the centre where none fits in ten."""
     height, width = image.shape[-2:]
     for _ in range(_AREA_TRIALS):
         area = height * width * (recipe.scales[0] + (recipe.scales[-1] - recipe.scales[0]) * draws[0])

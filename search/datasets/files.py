@@ -18,6 +18,16 @@ _MOST_NAMED = 8
 ByteArray = np.ndarray
 
 
+class LayoutError(UserError):
+    """A folder is not laid out as its data set is published: the first missing file, and the tree below it."""
+
+    has_lines = True
+
+    def __init__(self, what: str, missing: Path, tree: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {missing} is missing{', ' + hint if hint else ''}; expected\n{tree}")
+        self.missing = missing
+
+
 class SampleError(UserError):
     """One image or mask that cannot be used: `file`, what is wrong with it in `kind`, and the unknown `ids` if any."""
 
@@ -76,6 +86,22 @@ def read_ids(file: Path) -> ByteArray:
         return np.array(image)
 
 
+def read_mat(file: Path, fields: Sequence[str]) -> dict[str, ByteArray]:
+    """The wanted arrays of a MATLAB file, as far as it has them.
+
+    Raises:
+        CorruptImage: it cannot be read.
+    """
+    from scipy.io import loadmat  # slow to import, and few data sets need it
+
+    try:
+        return dict(loadmat(str(file), variable_names=list(fields)))
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file meets many kinds in there: zlib's, struct's, SciPy's own
+        raise CorruptImage(file, f"no MATLAB file ({error})") from error
+
+
 class IdTable:
     """From the ids that a data set's masks hold to classes 0.. and void.
 
@@ -119,7 +145,7 @@ def require(file: Path, what: str, tree: str) -> Path:
         UserError: it does not; names it and shows the expected tree.
     """
     if not file.exists():
-        raise UserError(f"{what}: {file} is missing; expected\n{tree}")
+        raise LayoutError(what, file, tree)
     return file
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -32,6 +33,26 @@ class Sample:
     mask: Path
 
 
+class Samples(Sequence[Sample]):
+    """Samples made when asked for, where there are so many that their paths would fill the memory."""
+
+    def __init__(self, ids: Sequence[str], make: Callable[[str], Sample]) -> None:
+        self.ids, self._make = tuple(ids), make
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        found = self.ids[index]
+        return self._make(found) if isinstance(found, str) else Samples(found, self._make)
+
+
 class FileSplit(Split):
     """A split whose pixels are read when asked for; in everything else a `Split`.
 
@@ -42,6 +63,8 @@ class FileSplit(Split):
         SampleError: from every method that decodes; names the file.
     """
 
+    _more: _More
+
     def __init__(
         self,
         name: str,
@@ -51,9 +74,10 @@ class FileSplit(Split):
         vary: bool = False,
         mean: Triple = (0.5, 0.5, 0.5),
     ) -> None:
+        ids = samples.ids if isinstance(samples, Samples) else tuple(sample.id for sample in samples)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "ids", tuple(sample.id for sample in samples))
-        object.__setattr__(self, "_more", _More(tuple(samples), read_mask, cache, vary, mean))
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "_more", _More(samples, read_mask, cache, vary, mean))
 
     def __getattr__(self, attribute: str) -> Tensor:
         # The slots of `Split` stay empty until the whole split is asked for.
@@ -61,22 +85,19 @@ class FileSplit(Split):
             whole = self.whole()
             object.__setattr__(self, "images", whole.images)
             object.__setattr__(self, "labels", whole.labels)
-            return object.__getattribute__(self, attribute)  # type: ignore[no-any-return]
+            return object.__getattribute__(self, attribute)
         raise AttributeError(attribute)
 
     @property
-    def samples(self) -> tuple[Sample, ...]:
+    def samples(self) -> Sequence[Sample]:
         """The files, in the split's order."""
         return self._more.samples
 
     def read(self, index: int) -> tuple[Tensor, Tensor]:
         """One image (3, H, W) uint8 and its mask (H, W) uint8, from the cache where it is there."""
-        cache, key = self._more.cache, (self.name, index)
-        kept = cache.get(key)
-        if kept is None:
-            kept = self.decode(index)
-            cache.keep(key, kept)
-        return kept
+        pixels = self._once(index)
+        self._more.cache.keep((self.name, index), pixels)
+        return pixels
 
     def decode(self, index: int) -> tuple[Tensor, Tensor]:
         """As `read`, from the files."""
@@ -100,7 +121,7 @@ class FileSplit(Split):
         labels = torch.full((len(rows), height, width), VOID, dtype=torch.uint8)
 
         def lay(place: int) -> None:
-            image, mask = self.read(rows[place])
+            image, mask = self._once(rows[place])
             rows_put, columns_put = mask.shape
             images[place, :, :rows_put, :columns_put] = image
             labels[place, :rows_put, :columns_put] = mask
@@ -129,6 +150,10 @@ class FileSplit(Split):
         small = not self._more.vary and estimate <= min(SMALL_BYTES, self._more.cache.limit_bytes)
         return self.whole() if small else self
 
+    def _once(self, index: int) -> tuple[Tensor, Tensor]:
+        """As `read`, but nothing more is kept: for pixels that are copied at once."""
+        return self._more.cache.get((self.name, index)) or self.decode(index)
+
     def _canvas_hw(self, rows: Sequence[int]) -> tuple[int, int]:
         first = self._more.samples[rows[0]].image
         height, width = size_hw(first)
@@ -154,7 +179,7 @@ class FileSplit(Split):
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     read_mask: Callable[[Path], ByteArray]
     cache: PixelCache
     vary: bool
@@ -163,4 +188,5 @@ class _More:
 
 def decoding_threads() -> int:
     """Threads that decode for one process; Pillow lets the others run while it decodes."""
-    return max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // local_processes()))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MOST_THREADS, cores // local_processes()))

@@ -41,3 +41,7 @@ VOC = Recipe((512, 512), _BISENET_SCALES, "pixels", 0.3)
 IMAGENET = Recipe((224, 224), (0.08, 1.0), "area", 0.4)
 # The whole image at the wanted size, nothing drawn: for validation.
 PLAIN = Recipe(None, (1.0, 1.0), "image", 0.0, flip=False)
+
+# Per channel over ImageNet: encoders are trained there first, and expect its figures everywhere.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -139,7 +139,7 @@ def test_too_many_damaged_images_stop_even_so(dataset: Dataset, tmp_path: Path) 
 
 def test_an_unknown_id_stops_whatever_the_policy(dataset: Dataset, tmp_path: Path) -> None:
     Image.fromarray(np.full((40, 60), 99, np.uint8)).save(tmp_path / "3_mask.png")
-    with pytest.raises(UserError, match="3_mask.png has the unknown class id 99"):
+    with pytest.raises(UserError, match=r"3_mask\.png has the unknown class id 99"):
         Batches(dataset, "supernet", COUNT, seed=0, on_corrupt="skip").at(0)
 
 
