@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +44,12 @@ class Options:
     distil: bool | None = None
     random_networks: int | None = None
     validations: int | None = None
+    on_corrupt: str | None = None
 
     def changes(self) -> dict[str, Any]:
         """The fields that belong to a recipe."""
-        names = ("batch", "accumulate", "precision", "checkpointing", "sandwich", "distil", "random_networks")
-        return {name: getattr(self, name) for name in (*names, "validations")}
+        elsewhere = {"recipe", "start", "backbone", "device"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in elsewhere}
 
 
 @click.command("train-supernet")
@@ -76,6 +77,7 @@ class Options:
 @click.option("--distil/--no-distil", default=None, help="smaller networks follow the largest one")
 @click.option("--random-networks", type=click.IntRange(1), help="random networks a step")
 @click.option("--validations", type=click.IntRange(0), help="how often some networks are scored, for the log")
+@click.option("--on-corrupt", type=click.Choice(["stop", "skip"]), help="what an image that cannot be read does")
 def train_supernet(
     spec: str,
     data: str,

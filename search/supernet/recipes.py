@@ -69,6 +69,7 @@ class Recipe:
     checkpointing: bool = False  # activations are computed again instead of kept
     sizes: tuple[int, ...] = ()  # square inputs instead of the space's scales, small to large
     validations: int = 0  # over the whole training
+    on_corrupt: Literal["stop", "skip"] = "stop"  # what an image that cannot be decoded does
 
 
 def _progressive(largest: float, first: float, rest: float) -> tuple[Phase, ...]:

@@ -37,7 +37,7 @@ class Sampler:
         self._order = Order(len(self._split), seed)
         self._batches = Batches(
             dataset, "supernet", self._chunk, seed, sizes[-1], rank=ranks.rank, world_size=ranks.world,
-            device=ranks.device,
+            on_corrupt=recipe.on_corrupt, device=ranks.device,
         )  # fmt: skip
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
 from mosegnet.modules import Layer, Network, extract
 from mosegnet.space import Space
+from search import metrics
 from search.datasets.base import Dataset, Split, class_pixels, normalised, resized
 from search.supernet.batch_norm import reestimate
 from search.supernet.loss import ClassificationLoss, SegmentationLoss, class_weights
@@ -84,7 +85,7 @@ class Segmentation:
         data = DataSummary(self._dataset.name, self._dataset.classes, self._dataset.mean, self._dataset.std)
         supernet = Supernet(self._space, averaged(self.network, average), data)
         evaluator = Evaluator(supernet, self._dataset, str(self._device))
-        return [evaluator.miou(x) for x in X]
+        return [float(metrics.miou(found.sum(0))) for found in evaluator.confusions_of_all(X)]
 
 
 class Classification:
