@@ -8,7 +8,8 @@ from mosegnet.common.console import run_command
 from search.commands.data import data
 from search.commands.encodings import export, sample, space
 from search.commands.running import report, run
-from search.commands.training import evaluate, landscape, train_supernet
+from search.commands.supernet import train_supernet
+from search.commands.training import evaluate, landscape
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
