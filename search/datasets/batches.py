@@ -18,8 +18,8 @@ from torch import Tensor
 
 from mosegnet.common.console import warn
 from mosegnet.common.errors import UserError
-from search.datasets.augment import jittered_batch
 from search.datasets.base import Dataset, normalised
+from search.datasets.colour import jittered
 from search.datasets.crops import Crop, centre_crop, crop, stacked
 from search.datasets.files import CorruptImage
 from search.datasets.lazy import decoding_threads
@@ -109,7 +109,7 @@ class Batches:
         self._refuse_many_corrupt()
         images, targets, filled, colours = (part.to(self._device) for part in stacked(crops))
         if self.recipe.colour:
-            images = jittered_batch(images, filled, colours)
+            images = jittered(images, filled, colours)
         return normalised(images, self._mean, self._std).mul_(filled), targets.long()
 
     def from_step(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.datasets.crops import centre_crop, crop, stacked
+from search.datasets.crops import centre_crop, crop, stacked, window
 from search.datasets.recipes import CITYSCAPES, COCOSTUFF, IMAGENET, PLAIN, VOC, Recipe
 from search.metrics import VOID
 
@@ -49,6 +49,14 @@ def test_image_and_mask_move_together(
     flat = _interior(found.target, reach=2 + round(2 * max(1, growth)))  # as far as bilinear weights reach
     difference = found.image[0].int() - found.target.int() * LEVEL
     assert (difference[flat].abs() <= 1).all()
+
+
+@given(st.integers(1, 500), st.integers(1, 500), st.floats(0.3, 3.0), st.floats(0, 1, exclude_max=True))
+def test_windows_stay_inside(source: int, target: int, scale: float, draw: float) -> None:
+    taken, put = window(source, target, scale, draw)
+    assert 0 <= taken.start < taken.stop <= source
+    assert 0 <= put.start < put.stop <= target
+    assert (taken == slice(0, source)) or (put == slice(0, target))
 
 
 def test_scale_of_pixels_keeps_the_image_s_own_pixels() -> None:
