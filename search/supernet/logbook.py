@@ -17,7 +17,7 @@ class Logbook:
     """
 
     def __init__(self, path: Path) -> None:
-        self._journal = Journal(path)
+        self.path, self._journal = path, Journal(path)
         self._board = _board(path.with_suffix(".tensorboard"))
 
     def write(self, event: str, step: int, **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,17 +73,16 @@ def test_an_encoder_is_no_supernet_but_a_start(encoder, micro_space, micro_datas
     assert given
     assert all(torch.equal(own[name], tensor) for name, tensor in given.items())
     assert {name.split(".")[0] for name in given} == {"stem", "stages"}
+    wide = spaces.load({"preset": "paper", "scales": micro_space.scales, "classes": 3})
+    misfit = from_supernet(path, wide)
     with pytest.raises(UserError, match=r"does not fit the space 'paper': stem\.conv1"):
-        wide = spaces.load({"preset": "paper", "scales": micro_space.scales, "classes": 3})
-        Trainer(wide, micro_dataset, recipes.get("tiny"), Budget(steps=1), 0, start=from_supernet(path, wide))
+        Trainer(wide, micro_dataset, recipes.get("tiny"), Budget(steps=1), 0, start=misfit)
 
 
 def test_a_supernet_goes_on_with_other_classes(tmp_path: Path, micro_space, micro_dataset) -> None:
     """Only what is as wide as there are classes begins anew."""
     path, wider = tmp_path / "supernet.safetensors", spaces.load({**micro_space.to_dict(), "classes": 5})
     save(Trainer(micro_space, micro_dataset, recipes.get("tiny"), Budget(steps=1), 0).finish(), path)
-    from dataclasses import replace
-
     dataset = replace(micro_dataset, classes=tuple("abcde"))
     trainer = Trainer(wider, dataset, recipes.get("tiny"), Budget(steps=1), 1, start=from_supernet(path, wider))
     own, given = trainer.task.network.state_dict(), read(path)[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def test_the_papers_order_of_activation() -> None:
     opened = [[kind for kind in ("depth", "expand", "width", "scale") if getattr(p, kind) > 1] for p in phases]
     assert opened[0] == []
     assert opened[-1] == ["depth", "expand", "width", "scale"]
-    for one, two in zip(phases, phases[1:], strict=False):
+    for one, two in pairwise(phases):
         assert all(getattr(one, kind) <= getattr(two, kind) for kind in ("depth", "expand", "width", "scale"))
     for first, all_of_them in zip(phases[1::2], phases[2::2], strict=True):
         assert first.share < all_of_them.share

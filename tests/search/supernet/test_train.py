@@ -87,7 +87,7 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path, micro_space, micro_data
     with torch.no_grad():
         own.task.network.stem.conv1.conv.weight.fill_(float("nan"))
     log = Logbook(tmp_path / "log.jsonl")
-    where = r"not finite at step 1, phase 'everything', largest network \[\d, 2, .*\], images supernet\d+, .*: the last good"
+    where = r"not finite at step 1, phase 'everything', largest network \[\d, 2, .*\], images supernet\d+, .*: the last"
     with pytest.raises(UserError, match=where):
         train(own, tmp_path / "checkpoint", every_s=0.0, log=log)
     assert (tmp_path / "checkpoint").read_bytes() == good
