@@ -18,8 +18,8 @@ from mosegnet.common.errors import UserError
 from search import datasets
 from search.cli import cli
 from search.datasets import cityscapes
+from search.datasets.base import spread
 from search.datasets.check import check, findings, to_json
-from search.datasets.sampling import spread
 from search.datasets.sheet import coloured, sheet
 
 
