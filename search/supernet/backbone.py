@@ -7,14 +7,11 @@ additional layers. Names and shapes were read in torchvision's, timm's and Once-
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -36,7 +33,7 @@ _TIMM_STEM = {
     "conv1.6": "stem.conv2.conv",
     "bn1": "stem.conv2.bn",
 }
-_OFA_STEM = {"0": "stem.conv1", "1.conv": "stem.blocks.0", "2": "stem.conv2"}
+_OFA_STEM = {"0": "stem.conv1", "1": "stem.blocks.0", "1.conv": "stem.blocks.0", "2": "stem.conv2"}
 
 
 @dataclass(slots=True)
@@ -61,14 +58,9 @@ def read(path: Path) -> dict[str, Tensor]:
             if path.suffix == ".safetensors":
                 return safetensors.torch.load(path.read_bytes())
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        EOFError,
-        ValueError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        safetensors.SafetensorError,
-    ):
+    except UserError:
+        raise
+    except Exception:  # bytes that are no pickle fail in any way when they are read as one
         raise UserError(
             f"backbone weights {path} are damaged, or hold more than tensors: save the model's state dict alone"
         ) from None

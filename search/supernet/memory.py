@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mosegnet.modules import Network
+from mosegnet.modules import Layer, Network
 from mosegnet.space import Space
 from search.supernet.loss import SegmentationLoss
 from search.supernet.recipes import Recipe
@@ -114,7 +114,8 @@ class Kept:
 
 
 def _units(network: Network) -> list[nn.Module]:
-    return [network.stem, *(layer for layers in network.stages for layer in layers), network.decoder]
+    layers = [module for module in network.stages.modules() if isinstance(module, Layer)]
+    return [network.stem, *layers, network.decoder]
 
 
 def _units_alone(network: Network, images: Tensor) -> list[int]:

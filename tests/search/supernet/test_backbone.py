@@ -165,16 +165,24 @@ def test_files(tmp_path: Path, network: Network, form: str, capsys) -> None:
     assert "stem.blocks.1.conv.weight" in said
 
 
-def test_what_is_no_weights(tmp_path: Path, network: Network) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"junk", "damaged"), (nn.Linear(1, 1), "hold more than tensors"), ({}, "hold no tensors"), ([], "no state dict")],
+)
+def test_what_is_no_weights(tmp_path: Path, content: object, said: str) -> None:
     path = tmp_path / "w.pth"
     with pytest.raises(UserError, match="do not exist"):
         from_backbone(path)
-    for content, said in ((b"junk", "damaged"), (None, "hold more than tensors"), ({}, "hold no tensors")):
-        path.write_bytes(content) if isinstance(content, bytes) else torch.save(
-            nn.Linear(1, 1) if content is None else content, path
-        )
-        with pytest.raises(UserError, match=said):
-            from_backbone(path)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=said):
+        from_backbone(path)
+
+
+def test_weights_of_another_network(tmp_path: Path, network: Network) -> None:
+    path = tmp_path / "w.pth"
     torch.save({"head.weight": torch.zeros(3, 3)}, path)
     with pytest.raises(UserError, match="not one tensor of"):
         from_backbone(path).take(network)
