@@ -9,7 +9,7 @@ import click
 from mosegnet import space as spaces
 from mosegnet.common.console import note, stdout
 from mosegnet.common.errors import UserError
-from search.commands.training import DATA_HELP
+from search.commands.supernet import DATA_HELP
 
 _MINUTES = 5.0  # of training, where no supernet is given
 
@@ -118,7 +118,7 @@ def report(folder: Path) -> None:
 
 def _train(folder: Path, space: spaces.Space, data: str, seed: int) -> Path:
     """The supernet in the run's own folder, trained there unless it is finished."""
-    from search.commands.training import train_to
+    from search.commands.supernet import train_to
     from search.supernet.train import Budget
 
     path = folder / "supernet.safetensors"
