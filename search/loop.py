@@ -51,7 +51,6 @@ class Generation:
 class _Plan:
     """The networks of one generation and what chose them."""
 
-    generation: int
     encodings: IntArray  # (m, D)
     surrogate: surrogates.Surrogate | None  # None where the networks were drawn
 
@@ -76,6 +75,8 @@ class Search:
         criterion: how the networks of a generation are chosen, a name from `search.evolution.infill.NAMES`.
         population: of the inner NSGA-II.
         inner_generations: of the inner NSGA-II.
+        lag: a generation is planned without the last so many networks before it, so that it can be asked for while
+            they are evaluated; the result then depends on `lag`, but on no timing.
         reference: the corner of the hypervolumes in `history`; by default accuracy 0 and 1.1 times the greatest
             latency in the initial sample.
 
@@ -95,6 +96,7 @@ class Search:
         criterion: str = criteria.DEFAULT,
         population: int = 100,
         inner_generations: int = 300,
+        lag: int = 0,
         reference: ReferencePoint | None = None,
     ) -> None:
         for name, value, least in (
@@ -103,6 +105,7 @@ class Search:
             ("infill", infill, 1),
             ("population", population, 4),
             ("inner_generations", inner_generations, 1),
+            ("lag", lag, 0),
         ):
             if value < least:
                 raise UserError(f"{name} is {value}: it must be at least {least}")
@@ -112,16 +115,17 @@ class Search:
         criteria.check(criterion)
         self._criterion = criterion
         self._population, self._inner_generations = population, inner_generations
+        self._lag = lag
         self._encodings = np.zeros((0, len(space.cardinalities)), dtype=np.int64)  # told, in order, failed ones too
         self._miou = np.zeros(0)  # NaN where the evaluation failed
         self._latency_ms = np.zeros(0)
         self._seen: set[bytes] = set()  # asked or told
         self._told: set[bytes] = set()
-        self._plan: _Plan | None = None
+        self._plans: dict[int, _Plan] = {}  # of the generations that were not told in full
         self._history: dict[int, Generation] = {}
         self._exhausted = False
         first = initial_sample(space, initial, self._rng(0), self._runs)
-        self._first_plan = _Plan(0, first, None)
+        self._first_plan = _Plan(first, None)
         self.reference = reference or ReferencePoint(miou=0.0, latency_ms=1.1 * float(self._latency_of(first).max()))
 
     # --- ask and tell --------------------------------------------------------------------------------------------
@@ -169,8 +173,9 @@ class Search:
         self._latency_ms = np.concatenate([self._latency_ms, latency_ms])
         self._told.update(names)
         self._seen.update(names)
-        if self._plan is not None and self._start_of(self._plan.generation + 1) <= len(self._told):
-            self._summary(self._plan.generation)  # while its surrogate is at hand
+        for generation in [one for one in self._plans if self._start_of(one + 1) <= len(self._told)]:
+            self._summary(generation)  # while its surrogate is at hand
+            del self._plans[generation]
 
     def use_latency(self, latency: Callable[[IntArray], FloatArray]) -> None:
         """Go by another table from now on, such as one corrected by measurements; the reference point stays.
@@ -219,12 +224,16 @@ class Search:
         After an archive was told, the surrogates of its generations are fitted again, once, to say how well they
         did.
         """
+        return self.history_from(0)
+
+    def history_from(self, first: int) -> tuple[Generation, ...]:
+        """`history` from generation `first` on; nothing is fitted for the generations before."""
         complete = 0
         while self._start_of(complete + 1) <= len(self._told):
             complete += 1
         if self._exhausted and self._start_of(complete) < len(self._told) == len(self._seen):
             complete += 1  # cut short by the end of the space
-        return tuple(self._summary(generation) for generation in range(complete))
+        return tuple(self._summary(generation) for generation in range(first, complete))
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -232,18 +241,19 @@ class Search:
         """The plan of a generation, made once."""
         if generation == 0:
             return self._first_plan
-        if self._plan is None or self._plan.generation != generation:
+        if generation not in self._plans:
             with one_thread():
-                self._plan = self._make_plan(generation)
-        return self._plan
+                self._plans[generation] = self._make_plan(generation)
+        return self._plans[generation]
 
     def _make_plan(self, generation: int) -> _Plan:
         rng = self._rng(generation)
         X, miou, latency_ms = self._known_before(generation)
-        seen = {key(x) for x in X} | (self._seen - self._told)  # what others are still evaluating is out as well
+        before = self._encodings[: self._start_of(generation)]
+        seen = {key(x) for x in before} | (self._seen - self._told)  # what is still being evaluated is out as well
         surrogate = self._fitted_before(generation)
         if surrogate is None:
-            return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
+            return _Plan(draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
         problem = Problem(self._space, self._promises(surrogate), runs=self._runs)
         start = X[non_dominated(miou, latency_ms)]
         found = candidates(
@@ -255,7 +265,7 @@ class Search:
         picked = criteria.choose(
             self._criterion, problem, found, self._infill, seen=seen, archive=known, spread=spread, rng=rng
         )
-        return _Plan(generation, picked, surrogate)
+        return _Plan(picked, surrogate)
 
     def _promises(self, surrogate: surrogates.Surrogate) -> Callable[[IntArray], FloatArray]:
         """What the inner search minimises: minus the predicted accuracy, and the latency, (n, 2)."""
@@ -276,8 +286,8 @@ class Search:
         return surrogate.fit(X[scored], miou[scored])
 
     def _known_before(self, generation: int) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Encodings, accuracies and latencies of the generations before, in an order that no timing can change."""
-        end = self._start_of(generation)
+        """What a generation is planned from: encodings, accuracies, latencies, in an order that no timing can change."""
+        end = max(0, self._start_of(generation) - self._lag)
         order = np.lexsort(self._encodings[:end].T[::-1])
         return self._encodings[:end][order], self._miou[:end][order], self._latency_ms[:end][order]
 
@@ -292,9 +302,9 @@ class Search:
         return self._history[generation]
 
     def _tau(self, generation: int, X: IntArray, miou: FloatArray) -> float | None:
-        planned = self._plan is not None and self._plan.generation == generation
+        plan = self._plans.get(generation)
         with one_thread():
-            surrogate = self._plan.surrogate if planned and self._plan else self._fitted_before(generation)
+            surrogate = plan.surrogate if plan else self._fitted_before(generation)
             scored = ~np.isnan(miou)
             if surrogate is None or scored.sum() < 2:
                 return None
