@@ -1,8 +1,9 @@
 """Algorithm 1 by ask and tell: which networks to evaluate next, given what the evaluated ones scored.
 
 No file, device or network is needed: `ask` gives encodings, `tell` takes their accuracies, and a callable gives
-latencies (or `Goals` say what else to keep small, and within which limits). Everything is derived from the seed, the number of the generation and what was told before that generation,
-so a search to which an archive is told goes on exactly as the one that made the archive would have.
+latencies (or `Goals` say what else to keep small, and within which limits). Everything is derived from the seed, the
+number of the generation and what was told before that generation, so a search to which an archive is told goes on
+exactly as the one that made the archive would have.
 """
 
 from __future__ import annotations
@@ -280,7 +281,14 @@ class Search:
         self._initial = max(self._initial, len(wanted))
         ends = bounds(self._space)
         known = distinct(np.concatenate([wanted, ends[self._goals.runs(ends)]]))[: self._initial]
-        drawn = self._draw(self._initial - len(known), {key(x) for x in known}, self._rng(0), known)
+        seen, rng, missing = {key(x) for x in known}, self._rng(0), self._initial - len(known)
+        if self._goals.limits:
+            found = draw_inside(self._space, self._outside, missing, seen, rng, known)
+            if found.violation > 0:
+                raise UserError(self._unmet(found))
+            drawn = found.inside
+        else:
+            drawn = draw_unseen(self._space, missing, seen, rng, self._goals.runs)
         sample = np.concatenate([known, drawn])
         if not len(sample):
             raise UserError("the device can run no network of this space")
@@ -293,17 +301,10 @@ class Search:
         return f"is outside {said} ({described(self._goals.limits, x)})"
 
     def _draw(self, n: int, seen: set[bytes], rng: np.random.Generator, start: IntArray) -> IntArray:
-        """Up to n networks that can be run inside the limits, none of them seen; fewer only when no more are found.
-
-        Raises:
-            UserError: none is inside the limits, seen or not.
-        """
+        """Up to n networks that can be run inside the limits, none of them seen; fewer only when no more are found."""
         if not self._goals.limits:
             return draw_unseen(self._space, n, seen, rng, self._goals.runs)
-        found = draw_inside(self._space, self._outside, n, seen, rng, start) if n else None
-        if found is not None and found.violation > 0:
-            raise UserError(self._unmet(found))
-        return start[:0] if found is None else found.inside
+        return draw_inside(self._space, self._outside, n, seen, rng, start).inside
 
     def _unmet(self, found: Found) -> str:
         said = " and ".join(limit.text for limit in self._goals.limits)

@@ -20,6 +20,7 @@ from search.requirements import MIOU, limits_of, parse
 
 NAMES = (MIOU, "latency", "flops", "params", "memory", "energy")
 _OF_A_TABLE = ("latency", "energy")
+_FIELDS = {"flops": "flops", "params": "params", "memory": "activation_bytes"}
 _UNITS = {"latency": "ms", "energy": "mJ", "flops": "", "params": "", "memory": "B"}
 
 
@@ -131,10 +132,8 @@ class _Cost:
     peak from above, not the peak itself, which depends on how a runtime reuses its buffers.
     """
 
-    _FIELDS = {"flops": "flops", "params": "params", "memory": "activation_bytes"}
-
     def __init__(self, space: Space, name: str) -> None:
-        self._space, self._field = space, self._FIELDS[name]
+        self._space, self._field = space, _FIELDS[name]
 
     def __call__(self, X: IntArray) -> FloatArray:
         return np.asarray(getattr(costs(self._space, X), self._field), dtype=np.float64)

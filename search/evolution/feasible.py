@@ -25,7 +25,8 @@ _POPULATION = 200
 _GENERATIONS = 250
 _PATIENCE = 40  # generations without a smaller violation, or without a new network
 _SPARE = 4  # so many times more are found than wanted, so that those taken are not all of one family
-_DESCENTS = 4
+_DESCENTS = 8
+_ROUNDS = 3
 
 Violation = Callable[[IntArray], FloatArray]  # canonical encodings (n, D) -> (n,), 0 inside, infinity: cannot be run
 
@@ -70,9 +71,7 @@ def draw_inside(
     return _evolved(space, violation, n, known, rng, pilot)
 
 
-def _listed(
-    space: SearchSpace, violation: Violation, n: int, known: set[bytes], rng: np.random.Generator
-) -> Found:
+def _listed(space: SearchSpace, violation: Violation, n: int, known: set[bytes], rng: np.random.Generator) -> Found:
     X = everything(space)
     outside = violation(X)
     left = np.array([x for x in X[outside <= 0] if key(x) not in known], dtype=np.int64).reshape(-1, X.shape[1])
@@ -85,15 +84,15 @@ def _evolved(
 ) -> Found:
     """A (μ + λ) evolution whose ties are broken by chance, so that it wanders among the networks inside."""
     herd = _Herd(space, violation, known, rng, first)
-    for attempt in range(2):
+    for round_ in range(_ROUNDS):
         idle = 0
         for _ in range(_GENERATIONS):
             if len(herd.inside) >= _SPARE * n or idle >= _PATIENCE:
                 break
             idle = 0 if herd.breed() else idle + 1
-        if herd.least <= 0 or attempt:
+        if (len(herd.inside) >= n and herd.least <= 0) or round_ == _ROUNDS - 1:
             break
-        herd.descend()  # evolution is blind to the last step: pairs of digits, one up and one down
+        herd.look_around()  # evolution is blind to the last step: pairs of digits, one up and one down
     inside = np.array(herd.inside, dtype=np.int64).reshape(len(herd.inside), first.shape[1])
     chosen = np.sort(rng.permutation(len(inside))[:n])
     return Found(inside[chosen], herd.nearest, herd.least, exact=False)
@@ -124,17 +123,19 @@ class _Herd:
         step = self._rng.integers(1, np.maximum(self._options, 2), size=(n, digits))
         return self._join(self._space.canonical(np.where(changed, (children + step) % self._options, children)))
 
-    def descend(self) -> None:
-        """From the nearest networks, the best change of one or two digits, again and again."""
-        for x in self._X[np.argsort(self._V, kind="stable")[:_DESCENTS]]:
+    def look_around(self) -> None:
+        """From some of the nearest networks, the best change of one or two digits, again and again."""
+        nearest = np.argsort(self._V, kind="stable")
+        for x in self._X[nearest[:_DESCENTS]]:
             here, least = x, np.inf
             while True:
                 X = self._space.canonical(_neighbours(here, self._options))
                 V = self._violation(X)
-                self._join(X[V <= max(0.0, float(V.min()))])
-                if V.min() >= least or least <= 0:
+                best = int(np.argmin(V))
+                self._join(X[np.maximum(0.0, V[best]) >= V])
+                if V[best] >= least or V[best] <= 0:
                     break
-                here, least = X[int(np.argmin(V))], float(V.min())
+                here, least = X[best], float(V[best])
 
     def _join(self, X: IntArray) -> bool:
         fresh = [x for x in distinct(X) if key(x) not in self._visited]

@@ -17,10 +17,11 @@ DEVIATIONS = 2.0
 def tradeoff_values(miou: ArrayLike, costs: ArrayLike) -> FloatArray:
     """Trade-off of every network of a front, shape (n,): what is lost per unit won by moving to a neighbour.
 
-    `costs` is the latency, (n,), or every cost, (n, c). Equation 9: with the objectives scaled to 0..1 and minimised, the trade-off from i to j is the sum of the
-    objectives' losses over the sum of their gains. Equation 10: the value of i is the least over its neighbours,
-    those within RADIUS, or the nearest two for each objective. Large where every way on is a bad bargain: a knee. A network with no
-    neighbour that wins anything (an exact twin, a front of one) has NaN.
+    `costs` is the latency, (n,), or every cost, (n, c). Equation 9: with the objectives scaled to 0..1 and minimised,
+    the trade-off from i to j is the sum of the objectives' losses over the sum of their gains. Equation 10: the value
+    of i is the least over its neighbours, those within RADIUS, or the nearest two for each objective. Large where
+    every way on is a bad bargain: a knee. A network with no neighbour that wins anything (an exact twin, a front of
+    one) has NaN.
     """
     F = scaled(miou, costs)
     values = np.full(len(F), np.nan)
