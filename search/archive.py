@@ -69,8 +69,9 @@ class Archive:
     def __contains__(self, encoding: object) -> bool:
         return self.find(np.asarray(encoding)) is not None
 
-    def __getitem__(self, id: int) -> Evaluated:
-        return self._networks[id]
+    def get(self, id: int) -> Evaluated | None:
+        """The network of an id; None where it was not evaluated."""
+        return self._networks.get(id)
 
     def find(self, encoding: IntArray) -> Evaluated | None:
         """The network of an encoding, however spelled; None where it was not evaluated."""
@@ -159,6 +160,8 @@ def _parse(record: dict[str, Any]) -> Evaluated:
     known["encoding"] = tuple(int(digit) for digit in known["encoding"])
     known["miou"] = None if known["miou"] is None else float(known["miou"])
     known["latency_ms"] = float(known["latency_ms"])
+    if not isinstance(known["id"], int):
+        raise ValueError(f"an id of {known['id']!r}")
     known["attempts"] = int(record.get("attempts", 1))  # lines of older versions have no more than the above
     known["worker"] = record.get("worker")
     known["seconds"] = record.get("seconds")

@@ -399,7 +399,7 @@ class Search:
         return surrogate.fit(X[scored], miou[scored])
 
     def _known_before(self, generation: int) -> tuple[IntArray, FloatArray, FloatArray]:
-        """What a generation is planned from: encodings, accuracies, costs, in an order that no timing can change."""
+        """What a generation is planned from: encodings, accuracies, costs, in an order without timing."""
         end = max(0, self._start_of(generation) - self._lag)
         order = np.lexsort(self._encodings[:end].T[::-1])
         return self._encodings[:end][order], self._miou[:end][order], self._costs[:end][order]

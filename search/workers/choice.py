@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mosegnet.common.errors import UserError
 from search.workers.crew import Crew
 from search.workers.pool import Pool, Recipe, Score
@@ -17,6 +19,7 @@ def open_pool(
     recipe: Recipe,
     *,
     threads: int = 1,
+    prepare_thread: Callable[[], None] | None = None,
     workers: int | None = None,
     cluster: str | None = None,
     deadline_s: float = DEADLINE_S,
@@ -27,6 +30,7 @@ def open_pool(
         score: what this process evaluates with, where neither `workers` nor `cluster` is given.
         recipe: makes the score of a worker elsewhere.
         threads: of this process, at most so many networks at a time.
+        prepare_thread: called once in each of these threads.
         workers: so many processes, or of so many of a cluster's GPUs or cores; by default all of these.
         cluster: the address of a Ray cluster, see `Cluster`.
         deadline_s: see `Crew`.
@@ -43,4 +47,4 @@ def open_pool(
         return Retrying(Crew(joined, min(workers or joined.room, joined.room), deadline_s))
     if workers is not None:
         return Retrying(Crew(Processes(recipe), workers, deadline_s))
-    return Retrying(Threads(score, threads))
+    return Retrying(Threads(score, threads, prepare_thread))

@@ -13,6 +13,7 @@ from mosegnet.common.errors import DeviceError
 from mosegnet.digits import IntArray
 from search.workers.pool import Job, Outcome
 
+_START_S = 600.0  # at least: a supernet to read, a place in the cluster to wait for
 _FAILED_STARTS = 3  # in a row, with no sign of life in between: the fault is not the worker's
 
 HandleT = TypeVar("HandleT")
@@ -74,7 +75,7 @@ class Crew(Generic[HandleT]):
     """A pool of `size` workers of one backend.
 
     Args:
-        deadline_s: a worker that takes longer over one network, or over its start, is hung and is replaced.
+        deadline_s: a worker that takes longer over one network is hung and is replaced.
     """
 
     def __init__(self, backend: Backend[HandleT], size: int, deadline_s: float) -> None:
@@ -96,8 +97,7 @@ class Crew(Generic[HandleT]):
                 found += self._hear(next(seat for seat in self._seats if seat.handle is handle), event)
             for seat in self._seats:
                 if self._left_s(seat) <= 0:
-                    self._backend.kill(seat.handle)
-                    found += self._hear(seat, Lost(f"no result after {self._deadline_s:g} s, the worker was ended"))
+                    found += self._hear(seat, Lost(f"nothing heard for {self._limit_s(seat):g} s"))
         self._assign()  # nobody idles while the caller thinks
         return found
 
@@ -125,6 +125,7 @@ class Crew(Generic[HandleT]):
 
     def _replace(self, seat: _Seat[HandleT], reason: str) -> list[Outcome]:
         """A new worker at the seat; what the lost one was at has failed."""
+        self._backend.kill(seat.handle)  # it may still run
         if not seat.ready:
             self._failed_starts += 1
             if self._failed_starts >= min(_FAILED_STARTS, self.size + 1):
@@ -138,7 +139,10 @@ class Crew(Generic[HandleT]):
     def _left_s(self, seat: _Seat[HandleT]) -> float:
         """Until the worker's deadline; one without work has no deadline."""
         idle = seat.ready and seat.job is None
-        return float("inf") if idle else seat.since + self._deadline_s - time.monotonic()
+        return float("inf") if idle else seat.since + self._limit_s(seat) - time.monotonic()
+
+    def _limit_s(self, seat: _Seat[HandleT]) -> float:
+        return self._deadline_s if seat.ready else max(self._deadline_s, _START_S)
 
     def _patience_s(self) -> float:
-        return max(0.0, min(min(map(self._left_s, self._seats)), self._deadline_s))
+        return max(0.0, min(self._deadline_s, *map(self._left_s, self._seats)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from mosegnet.digits import IntArray
@@ -11,11 +12,15 @@ NAME = "here"
 
 
 class Threads:
-    """`size` threads of this process. A network that hangs or brings the process down cannot be helped here."""
+    """`size` threads of this process. A network that hangs or brings the process down cannot be helped here.
 
-    def __init__(self, score: Score, size: int) -> None:
+    Args:
+        prepare: called once in each thread.
+    """
+
+    def __init__(self, score: Score, size: int, prepare: Callable[[], None] | None = None) -> None:
         self.size, self._score = size, score
-        self._executor = ThreadPoolExecutor(size)
+        self._executor = ThreadPoolExecutor(size, initializer=prepare)
         self._futures: set[Future[Outcome]] = set()
 
     def submit(self, id: int, encoding: IntArray) -> None:
