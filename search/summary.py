@@ -16,7 +16,7 @@ from mosegnet.common.journal import read_journal
 from profiler import lut as tables
 from profiler.lut import Lut
 from search.archive import Archive
-from search.report import Axis, ReportData, Title, indistinct
+from search.report import Axis, ReportData, Title
 from search.results import network_rows
 from search.wanted import Wanted, config_of, wanted
 
@@ -38,7 +38,7 @@ def report_data(folder: Path) -> ReportData:
     Raises:
         UserError: the folder holds no run, or one whose search has not ended.
     """
-    pareto = _finished(folder)
+    pareto = front_rows(folder)
     config, own = config_of(folder), wanted(folder)
     lut = own.lut
     archive = Archive(folder / "archive.jsonl", lut.space)
@@ -70,7 +70,7 @@ def _axes(own: Wanted) -> list[Axis]:
 
 def front_table(folder: Path) -> Table:
     """The Pareto networks as a table for the terminal."""
-    rows, own = _finished(folder), wanted(folder)
+    rows, own = front_rows(folder), wanted(folder)
     more = [axis for axis in _axes(own) if axis.column is None]
     table = Table(
         title=f"{folder}: {len(rows)} Pareto-optimal networks",
@@ -81,7 +81,7 @@ def front_table(folder: Path) -> Table:
     names = [f"{axis.name} {axis.title.unit}".strip() for axis in more]
     for column in ("id", "input", "mIoU", "predicted ms", "measured ms", "GMAC", "params", *names, "why"):
         table.add_column(column, justify="left" if column in ("id", "why") else "right", no_wrap=True)
-    tied = indistinct(rows)
+    tied = {k for k in range(len(rows) - 1) if rows[k + 1]["id"] in rows[k].get("indistinct", ())}
     for k, row in enumerate(rows):
         measured = row["measured_ms"]
         table.add_row(
@@ -103,7 +103,12 @@ def front_table(folder: Path) -> Table:
     return table
 
 
-def _finished(folder: Path) -> list[dict[str, Any]]:
+def front_rows(folder: Path) -> list[dict[str, Any]]:
+    """The networks of a finished run's `pareto.json`.
+
+    Raises:
+        UserError: the folder holds no run, or one whose search has not ended.
+    """
     config_of(folder)
     if not (folder / "pareto.json").exists():
         raise UserError(f"the run in {folder} has not ended: `search run --out {folder} --resume …` goes on with it")
