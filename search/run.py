@@ -219,7 +219,7 @@ def _take_over(archive: Archive, first: FirstNetworks | None, lut: Lut) -> None:
         return
     for number, (x, miou) in enumerate(zip(first.encodings, first.miou, strict=True)):
         if not np.isnan(miou) and archive.find(x) is None:
-            archive.append(x, float(miou), float(lut.predict(x)[0]), 0, id=number, worker="taken over", seconds=0.0)
+            archive.append(x, float(miou), float(lut.predict(x[None])[0]), 0, id=number, worker="taken over", seconds=0.0)
 
 
 class GenerationLog:
