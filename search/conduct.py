@@ -6,6 +6,7 @@ same networks whatever the number of workers, their speed, and however often the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -124,6 +125,7 @@ class Conductor:
             attempts=outcome.attempts,
             worker=outcome.worker,
             seconds=outcome.seconds,
+            ended=time.time(),
         )
         self._again.discard(network.id)
         bar.advance(1, _described(network))

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, ten times in one run here, less often on a Ray cluster: the front is that of an unbroken run."""
+"""SIGKILL at random moments, ten times in one run here, less often on a Ray cluster: the same front as unbroken."""
 
 from __future__ import annotations
 
