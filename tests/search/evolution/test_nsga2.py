@@ -9,7 +9,8 @@ from mosegnet import space as spaces
 from mosegnet.digits import DigitSpace
 from search.evolution.hypervolume import ReferencePoint, hypervolume
 from search.evolution.initialisation import distinct, everything
-from search.evolution.nsga2 import Candidates, candidates
+from search.evolution.nsga2 import candidates
+from search.evolution.problem import Candidates, Problem
 
 
 class Additive:
@@ -25,6 +26,9 @@ class Additive:
 
     def latency_ms(self, X: np.ndarray) -> np.ndarray:
         return sum(share[X[:, d]] for d, share in enumerate(self._latency)).astype(float)
+
+    def objectives(self, X: np.ndarray) -> np.ndarray:
+        return np.stack([-self.miou(X), self.latency_ms(X)], axis=1)
 
     def best_miou(self) -> dict[int, float]:
         """Greatest accuracy at each exact latency, by dynamic programming over the digits."""
@@ -42,9 +46,7 @@ def _run(
     space: DigitSpace, landscape: Additive, seed: int, generations: int = 120, start: object = (), population: int = 60
 ) -> Candidates:
     return candidates(
-        space,
-        landscape.miou,
-        landscape.latency_ms,
+        Problem(space, landscape.objectives),
         population=population,
         generations=generations,
         start=np.array(start, dtype=np.int64).reshape(-1, len(space.cardinalities)),
@@ -60,7 +62,7 @@ def test_nearly_the_exact_front_of_29_digits() -> None:
     reference = ReferencePoint(0.0, float(max(exact)))
     best = hypervolume(list(exact.values()), [float(ms) for ms in exact], reference)
     found = _run(space, landscape, seed=1, generations=300, population=100)
-    assert hypervolume(found.miou, found.latency_ms, reference) > 0.985 * best
+    assert hypervolume(-found.objectives[:, 0], found.objectives[:, 1], reference) > 0.985 * best
 
 
 def test_a_small_space_is_ranked_whole() -> None:
@@ -68,7 +70,7 @@ def test_a_small_space_is_ranked_whole() -> None:
     landscape = Additive(space.cardinalities, 2)
     found = _run(space, landscape, seed=1)
     assert (found.encodings == everything(space)).all()
-    assert (found.miou == landscape.miou(found.encodings)).all()
+    assert (found.objectives == landscape.objectives(found.encodings)).all()
 
 
 def test_inactive_digits_make_no_second_network() -> None:
@@ -86,7 +88,7 @@ def test_a_warm_start_is_never_worse_than_what_it_began_with() -> None:
     start = _run(space, landscape, seed=1, generations=30).encodings[:20]
     before = hypervolume(landscape.miou(start), landscape.latency_ms(start), reference)
     found = _run(space, landscape, seed=2, generations=2, start=start)
-    assert hypervolume(found.miou, found.latency_ms, reference) >= before
+    assert hypervolume(-found.objectives[:, 0], found.objectives[:, 1], reference) >= before
 
 
 @pytest.mark.parametrize("population", [4, 60])
@@ -98,9 +100,8 @@ def test_the_generator_decides_and_nothing_else(population: int) -> None:
         np.random.seed(seed + 17)  # the global state must not matter
         rng = np.random.default_rng(seed)
         start = np.zeros((0, 15), dtype=np.int64)
-        return candidates(
-            space, landscape.miou, landscape.latency_ms, population=population, generations=9, start=start, rng=rng
-        )
+        problem = Problem(space, landscape.objectives)
+        return candidates(problem, population=population, generations=9, start=start, rng=rng)
 
     one, other = run(1), run(2)
     np.random.seed(99)
