@@ -12,6 +12,8 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.journal import Journal, read_journal
 from search.evolution.initialisation import IntArray, SearchSpace, key
 
+TAKEN_OVER = "taken over"  # the worker of a network whose accuracy another run knew
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:

@@ -113,9 +113,7 @@ def run(
         open_folder(folder, config, luts, resume, first)
         with closing(work.open(evaluator, supernet, config.supernet_sha256, data)) as pool:
             in_the_loop = DeviceInTheLoop(folder, device) if device else None
-            archive = evaluate_all(
-                folder, config, table, pool, in_the_loop, goals=goals, first=first, clock=clock
-            )
+            archive = evaluate_all(folder, config, table, pool, in_the_loop, goals=goals, first=first, clock=clock)
         own = wanted(folder)
         rows = write_pareto(folder, archive, own, evaluator, dataset)
         if device:

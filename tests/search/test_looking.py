@@ -167,10 +167,10 @@ def test_what_cannot_be_compared_is_refused(make: Maker, changed: dict[str, str]
 
 def test_other_spaces_empty_runs_and_repetitions_are_refused(make: Maker, tmp_path: Path) -> None:
     folders = [make("a", 12), make("b", 12, 1)]
-    lut = tables.load(folders[1] / "lut.json")
-    other = lut.space.to_dict()
-    other["scales"] = other["scales"][::-1]
-    tables.save(folders[1] / "lut.json", lut.table.model_copy(update={"space": other}))
+    table = tables.load(folders[1] / "lut.json").table
+    smaller = table.space | {"scales": table.space["scales"][:2]}
+    two = table.calibration.model_copy(update={"constant_ms": [0.1] * 2, "interval_percent": [2.0] * 2})
+    tables.save(folders[1] / "lut.json", table.model_copy(update={"space": smaller, "calibration": two}))
     with pytest.raises(UserError, match="another space than that in"):
         compare(folders)
     with pytest.raises(UserError, match="named twice"):
