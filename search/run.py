@@ -23,7 +23,7 @@ from mosegnet.common.journal import Journal, read_journal
 from mosegnet.digits import FloatArray, IntArray
 from profiler.lut import Lut
 from search import profiles
-from search.archive import Archive
+from search.archive import TAKEN_OVER, Archive
 from search.conduct import Conductor
 from search.goals import Goals, of_latency
 from search.in_the_loop import DeviceInTheLoop
@@ -219,7 +219,8 @@ def _take_over(archive: Archive, first: FirstNetworks | None, lut: Lut) -> None:
         return
     for number, (x, miou) in enumerate(zip(first.encodings, first.miou, strict=True)):
         if not np.isnan(miou) and archive.find(x) is None:
-            archive.append(x, float(miou), float(lut.predict(x[None])[0]), 0, id=number, worker="taken over", seconds=0.0)
+            latency_ms = float(lut.predict(x[None])[0])
+            archive.append(x, float(miou), latency_ms, 0, id=number, worker=TAKEN_OVER, seconds=0.0)
 
 
 class GenerationLog:
