@@ -53,6 +53,7 @@ class RunConfig:
     classes: list[str]
     training: dict[str, Any]  # the supernet's
     criterion: str = _PROFILE.criterion
+    inner: str = _PROFILE.inner
     population: int = _PROFILE.population
     inner_generations: int = _PROFILE.inner_generations
     budget: int = 0  # networks in all, those taken over included; 0 for whole generations
@@ -133,6 +134,7 @@ def make_search(config: RunConfig, lut: Lut, goals: Goals | None, first: FirstNe
         surrogate=config.surrogate,
         lag=config.lag,
         criterion=config.criterion,
+        inner=config.inner,
         population=config.population,
         inner_generations=config.inner_generations,
         first=None if first is None else first.encodings,

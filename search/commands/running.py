@@ -96,6 +96,7 @@ def run(
         classes=list(dataset.classes),
         training=trained.training,
         criterion=profile.criterion,
+        inner=profile.inner,
         population=profile.population,
         inner_generations=profile.inner_generations,
         settle_generations=profile.settling.generations,

@@ -205,7 +205,9 @@ def test_time_ends_a_run_and_changes_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lag", [0, 6])
-def test_a_settled_hypervolume_ends_a_run_in_the_same_place_however_often_it_was_killed(tmp_path: Path, lag: int) -> None:
+def test_a_settled_hypervolume_ends_a_run_in_the_same_place_however_often_it_was_killed(
+    tmp_path: Path, lag: int
+) -> None:
     rule = {"settle_generations": 2, "settle_share": 0.02, "generations": 30, "lag": lag}
     unbroken = spend(tmp_path / "unbroken", **rule)
     assert 16 + 2 * 6 <= len(unbroken) < 16 + 30 * 6
