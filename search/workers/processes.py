@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from mosegnet.common import console
 from search.workers.crew import Event, Lost, Ready
 from search.workers.pool import Job, Outcome, Recipe, reason, seeded_attempt
 
@@ -83,6 +84,7 @@ def _how_it_ended(status: int) -> str:
 def _serve(connection: Connection, recipe: Recipe, number: int, name: str) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    console.stderr.quiet = True  # its progress too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         score = recipe(number)

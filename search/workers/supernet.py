@@ -34,4 +34,7 @@ class SupernetRecipe:
         if supernet.fingerprint() != self.fingerprint:
             raise UserError(f"{self.supernet} has other weights here than where the search runs: copy it here")
         gpus = torch.cuda.device_count()
-        return Evaluator(supernet, datasets.load(self.data), f"cuda:{number % gpus}" if gpus else "cpu").miou
+        data = datasets.load(self.data)
+        for split in ("supernet", "search"):
+            data.split(split)  # read or painted before the first network's time begins
+        return Evaluator(supernet, data, f"cuda:{number % gpus}" if gpus else "cpu").miou
