@@ -5,10 +5,10 @@ both bounds of the space; then rounds of 8. A surrogate that 10-fold cross-valid
 mean Kendall tau less its deviation) guides NSGA-II (40 × 20 generations, two-point crossover 0.9, polynomial mutation
 of index 1, started from the archive's front); of its last population those 8 are evaluated whose costs, among the
 costs of the archive's front, leave the most even gaps (least deviation of the gaps).
-Differences: their surrogates (RBF, Gaussian process, an ensemble of trees, an MLP in the paper that the program leaves
-out) are this project's of the same kind, cubic RBF, Kriging and E2EPP's trees; the subset is found by exchanges until
-none helps instead of a genetic algorithm of 100 × 60, which only approaches that optimum; where fewer than 8 of the
-population are new, the round is filled at random instead of being short.
+Differences: their surrogates (RBF, Gaussian process, CART, and an MLP that the program leaves out) are this project's
+of the same kind: cubic RBF, Kriging, one regression tree; the subset is found by exchanges until none helps instead of
+a genetic algorithm of 100 × 60, which only approaches that optimum; where fewer than 8 of the population are new, the
+round is filled at random instead of being short.
 
 LINAS (DyNAS-T: Cummings et al., arXiv:2202.12954; settings as in the authors' program): rounds of 50. Each round
 evaluates a whole population, fits for either objective the better of a ridge regression and a support vector
@@ -43,7 +43,7 @@ from search.evolution.initialisation import draw_unseen, initial_sample, key
 from search.evolution.pareto import non_dominated
 from search.surrogates.threads import one_thread
 
-_POOL = ("rbf", "kriging", "e2epp")
+_POOL = ("rbf", "kriging", "tree")
 _FRUITLESS_ROUNDS = 20
 
 
@@ -88,8 +88,7 @@ def _tau(name: str, cardinalities: list[int], X: IntArray, y: FloatArray, fold: 
 
 def _lower_level(ledger: Ledger, model: surrogates.Surrogate, start: IntArray, seed: int) -> IntArray:
     """The distinct canonical networks of the last population, (n, D)."""
-    space = ledger.space
-    problem = Objectives(space.cardinalities, lambda X: [-model.predict(space.canonical(X)), ledger.cost(X)])
+    problem = _predicted(ledger, model)
     method = NSGA2(
         pop_size=40,
         sampling=start,
@@ -99,7 +98,7 @@ def _lower_level(ledger: Ledger, model: surrogates.Surrogate, start: IntArray, s
         seed=seed,
     )
     with one_thread():
-        return np.unique(space.canonical(evolve(method, problem, 20)), axis=0)
+        return np.unique(ledger.space.canonical(evolve(method, problem, 20)), axis=0)
 
 
 def even_gaps(costs: FloatArray, among: FloatArray, k: int) -> IntArray:
@@ -138,9 +137,7 @@ def linas(ledger: Ledger, seed: int, population: int = 50, predictions: int = 20
         fruitless = 0 if ledger.left < before else fruitless + 1
         X = np.stack([np.frombuffer(name, dtype=np.int64) for name in known])
         model = _Predictor(space.cardinalities, X, np.array(list(known.values())))
-        problem = Objectives(
-            space.cardinalities, lambda X, model=model: [-model.predict(space.canonical(X)), ledger.cost(X)]
-        )
+        problem = _predicted(ledger, model)
         method = NSGA2(
             pop_size=population,
             sampling=IntegerRandomSampling(),
@@ -151,6 +148,12 @@ def linas(ledger: Ledger, seed: int, population: int = 50, predictions: int = 20
         )
         with one_thread():
             latest = evolve(method, problem, predictions // population)
+
+
+def _predicted(ledger: Ledger, model: surrogates.Surrogate | _Predictor) -> Objectives:
+    """What either search minimises in between: minus the predicted accuracy, and the cost."""
+    space = ledger.space
+    return Objectives(space.cardinalities, lambda X: [-model.predict(space.canonical(X)), ledger.cost(X)])
 
 
 class _Predictor:

@@ -29,7 +29,13 @@ from shares import Journal, Run, first_at, median_interval, shares
 import search
 from search.surrogates.threads import one_thread
 
-PAPER = {"initial": 300, "infill": 8, "surrogate": "ranknet", "population": 100, "inner_generations": 1000}
+PAPER: dict[str, strategies.Setting] = {
+    "initial": 300,
+    "infill": 8,
+    "surrogate": "ranknet",
+    "population": 100,
+    "inner_generations": 1000,
+}
 PAPER_BUDGET = 460  # 300 + 20 generations of 8, Table I
 
 STRATEGIES: dict[str, strategies.Strategy] = {
@@ -144,7 +150,6 @@ def _fingerprint() -> str:
 def _print_table(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]], points: Sequence[int]) -> None:
     runs = {spec: by_seed for spec, by_seed in runs.items() if by_seed}
     click.echo(f"\n{landscape.name}: {landscape.space.cardinalities} digits, front of {len(landscape.front[0])}")
-    goals = _goals(landscape, runs)
     for corner, reference in landscape.corners.items():
         click.echo(f"  {corner}, accuracy above {reference.miou:g}: share of the front after {points} evaluations")
         values = {
@@ -156,14 +161,21 @@ def _print_table(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]
             _print_row(spec, by_seed, first)
             if corner == "whole" and landscape.name.startswith("nas_bench_macro") and spec in ELSEWHERE:
                 click.echo(f"    {'  (measured elsewhere)':<34} {ELSEWHERE[spec]}")
-    if goals:
-        click.echo("  evaluations to 99 % of the final hypervolume of `paper`")
-        for spec, by_seed in runs.items():
-            counts = np.array(
-                [first_at(by_seed[seed], landscape, goal) for seed, goal in goals.items() if seed in by_seed]
-            )
-            if len(counts):
-                click.echo("    {:<34} {:.0f} [{:.0f}, {:.0f}]".format(spec, *median_interval(counts)))
+    _print_counts(landscape, runs)
+
+
+def _print_counts(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]]) -> None:
+    """How many evaluations each strategy took to 99 % of the share that the paper's profile has at its end, by seed."""
+    paper = {seed: run for spec, by_seed in runs.items() if spec == "paper" for seed, run in by_seed.items()}
+    if not paper:
+        return
+    click.echo("  evaluations to 99 % of the final hypervolume of `paper`")
+    goals = {seed: 0.99 * float(shares(run, landscape, "whole", [PAPER_BUDGET])[0]) for seed, run in paper.items()}
+    for spec, by_seed in runs.items():
+        both = sorted(set(goals) & set(by_seed))
+        if both:
+            counts = np.array([first_at(by_seed[seed], landscape, goals[seed]) for seed in both])
+            click.echo("    {:<34} {:.0f} [{:.0f}, {:.0f}]".format(spec, *median_interval(counts)))
 
 
 def _print_row(spec: str, by_seed: dict[int, np.ndarray], first: dict[int, np.ndarray]) -> None:
@@ -176,16 +188,6 @@ def _print_row(spec: str, by_seed: dict[int, np.ndarray], first: dict[int, np.nd
         difference = np.stack([first[seed] - by_seed[seed] for seed in both])
         ahead = "  ahead of it " + " ".join(f"{(d > 0).sum()}/{len(both)}" for d in difference.T)
     click.echo(f"    {spec:<34} {'  '.join(cells)}  {len(by_seed)} seeds{ahead}")
-
-
-def _goals(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]]) -> dict[int, float]:
-    """By seed, 99 % of the share that the paper's profile has at its end."""
-    return {
-        seed: 0.99 * float(shares(run, landscape, "whole", [PAPER_BUDGET])[0])
-        for spec, by_seed in runs.items()
-        if spec == "paper"
-        for seed, run in by_seed.items()
-    }
 
 
 if __name__ == "__main__":
