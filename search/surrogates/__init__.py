@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from mosegnet.common.errors import UserError
 from search.surrogates.base import Surrogate
-from search.surrogates.gaussian_process import CategoricalProcess, Kriging
+from search.surrogates.gaussian_process import DigitProcess, Kriging
 from search.surrogates.kernels import CubicRbf, SupportVectors
 from search.surrogates.linear import OneHotRidge
 from search.surrogates.ranknet import RankNet
@@ -29,7 +29,7 @@ _MAKERS: dict[str, Callable[[Sequence[int], int], Surrogate]] = {
     "lightgbm": LightGbm,
     "e2epp": E2epp,
     "ridge": OneHotRidge,
-    "gp": CategoricalProcess,
+    "gp": DigitProcess,
 }
 NAMES = tuple(_MAKERS)
 DEFAULT = "ranknet-ensemble"
