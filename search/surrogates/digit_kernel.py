@@ -88,7 +88,9 @@ class DigitKernel:
 
     def _sums(self, M: FloatArray) -> FloatArray:
         """Sum of M (C, C) within every digit that plays a part, (digits,)."""
-        return np.bincount(self._of[self._plays], weights=M.sum(axis=1)[self._plays], minlength=self.digits)
+        sums = np.zeros(self.digits)
+        np.add.at(sums, self._of[self._plays], M.sum(axis=1)[self._plays])
+        return sums
 
     def _total(self, M: FloatArray) -> float:
         """Sum of G over all pairs of networks, from HᵀGH: any one digit's block holds it."""

@@ -101,7 +101,7 @@ class DigitProcess(UncertainSurrogate):
         self._parts = self._kernel.parts(theta[2:])
         self._hot = H
         self._offsets = np.concatenate([[0], np.cumsum(self.digits.cardinalities)[:-1]])
-        K = sum(_covariances(self._parts, H, H))
+        K = np.add(*_covariances(self._parts, H, H))
         noise = np.exp(theta[1])
         while True:
             try:
