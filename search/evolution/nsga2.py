@@ -1,22 +1,22 @@
-"""The inner search: NSGA-II over the predicted objectives, or the whole space where it is small."""
+"""The inner search: NSGA-II over the predicted objectives, compiled, or the whole space where it is small.
+
+Two details decide how much a generation brings: the inactive genes of a network stay in the population and can come
+back to life, while only canonical encodings are evaluated and told apart; and nothing is evaluated twice in a run.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
-import pymoo.core.problem
 from numpy.typing import NDArray
-from pymoo.algorithms.moo.nsga2 import NSGA2
-from pymoo.core.duplicate import DuplicateElimination
-from pymoo.core.mutation import Mutation
-from pymoo.core.population import Population
-from pymoo.operators.crossover.ux import UniformCrossover
 
 from search.evolution.initialisation import IntArray, SearchSpace, distinct, draw_unseen, enumerable, everything, key
-from search.evolution.problem import Candidates, Problem
+from search.evolution.problem import Candidates, FloatArray, Problem
+from search.evolution.survival import survivors
+from search.evolution.variation import breed, remember
 
-_WORST = 1e12  # of all objectives, of a network that cannot be run
+_FRUITLESS_BATCHES = 20
 
 
 def candidates(
@@ -33,29 +33,40 @@ def candidates(
         start: networks to begin from, (m, D); sampled ones are added until half the population is random.
         rng: decides everything random.
     """
-    if enumerable(problem.space, limit=population * generations):
-        return evaluated(problem, everything(problem.space))
-    first = first_population(problem.space, population, start, rng)
-    algorithm = NSGA2(
-        pop_size=population,
-        sampling=Population.new("X", first),
-        crossover=UniformCrossover(),
-        mutation=_DigitMutation(problem.space.cardinalities),
-        eliminate_duplicates=_SameNetwork(problem.space),
-        seed=int(rng.integers(2**31)),
-    )
-    algorithm.setup(_Digits(problem, first[:1]), termination=("n_gen", generations))
-    while algorithm.has_next():
-        algorithm.next()
-    return evaluated(problem, distinct(problem.space.canonical(algorithm.pop.get("X"))))
+    space = problem.space
+    if enumerable(space, limit=population * generations):
+        return evaluated(problem, everything(space))
+    nursery = _Nursery(space, population * generations, rng)
+    genes = first_population(space, population, start, rng)
+    F, V = fitness(problem, nursery.new(genes, len(genes)))
+    kept, crowding, _ = survivors(F, V, population)
+    genes, F, V = genes[kept], F[kept], V[kept]
+    for _ in range(generations - 1):
+        children, X = nursery.children(genes, F, V, crowding, population)
+        if not len(X):
+            break  # the space is used up
+        of_children, outside = fitness(problem, X)
+        genes, F, V = np.concatenate([genes, children]), np.concatenate([F, of_children]), np.concatenate([V, outside])
+        kept, crowding, _ = survivors(F, V, population)
+        genes, F, V = genes[kept], F[kept], V[kept]
+    run = np.isfinite(V)
+    return Candidates(space.canonical(genes[run]), F[run], V[run])
 
 
 def evaluated(problem: Problem, X: IntArray) -> Candidates:
     """Those of the canonical, distinct networks X that can be run, with what they promise."""
-    F = problem.objectives(X)
-    run = np.isfinite(F).all(axis=1)
-    X, F = X[run], F[run]
-    return Candidates(X, F, problem.violation(X))
+    F, V = fitness(problem, X)
+    run = np.isfinite(V)
+    return Candidates(X[run], F[run], V[run])
+
+
+def fitness(problem: Problem, X: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Objectives (n, m) and violation (n,) of canonical encodings; a violation of infinity: it cannot be run."""
+    F, V = problem.objectives(X), problem.violation(X)
+    stopped = ~np.isfinite(F).all(axis=1)
+    if stopped.any():
+        F, V = np.where(stopped[:, None], 0.0, F), np.where(stopped, np.inf, V)
+    return F, V
 
 
 def first_population(space: SearchSpace, population: int, start: IntArray, rng: np.random.Generator) -> IntArray:
@@ -67,53 +78,35 @@ def first_population(space: SearchSpace, population: int, start: IntArray, rng: 
     return np.concatenate([warm.reshape(len(warm), -1), cold]) if len(warm) else cold
 
 
-class _Digits(pymoo.core.problem.Problem):
-    """Digits with their objectives, and the violation as the one inequality."""
+class _Nursery:
+    """Where children are bred, and where it is remembered which networks there have been."""
 
-    def __init__(self, problem: Problem, some: IntArray) -> None:
-        upper = np.array(problem.space.cardinalities) - 1
-        objectives = problem.objectives(some).shape[1]
-        super().__init__(
-            n_var=len(upper), n_obj=objectives, n_ieq_constr=1, xl=np.zeros_like(upper), xu=upper, vtype=int
-        )
-        self._problem = problem
+    def __init__(self, space: SearchSpace, networks: int, rng: np.random.Generator) -> None:
+        self._space, self._rng = space, rng
+        self._options = np.array(space.cardinalities, dtype=np.int64)
+        fixed = np.random.default_rng(0)  # marks tell digits apart; they decide nothing
+        self._marks = fixed.integers(1, 2**64, size=(len(self._options), self._options.max()), dtype=np.uint64)
+        self._known = np.zeros(2 ** (math.ceil(math.log2(networks)) + 1), dtype=np.uint64)
+        self._accepted = 0.5  # share of children that were new lately
 
-    def _evaluate(self, X: IntArray, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        # Only what is evaluated is canonical: the inactive genes stay in the population and can come back to life.
-        canonical = self._problem.space.canonical(X)
-        F = self._problem.objectives(canonical)
-        runs = np.isfinite(F).all(axis=1)
-        out["F"] = np.where(runs[:, None], F, _WORST)
-        out["G"] = np.where(runs, self._problem.violation(canonical), _WORST)[:, None]
+    def new(self, X: IntArray, wanted: int) -> NDArray[np.int64]:
+        return X[remember(X, self._marks, self._known, wanted)]
 
-
-class _DigitMutation(Mutation):
-    """Each digit becomes another of its options, all equally likely, with probability 1/D."""
-
-    def __init__(self, cardinalities: list[int]) -> None:
-        super().__init__()
-        self._options = np.array(cardinalities)
-
-    def _do(self, problem: Any, X: IntArray, *args: Any, random_state: np.random.Generator, **_: Any) -> IntArray:
-        changed = random_state.random(X.shape) < 1.0 / X.shape[1]
-        step = random_state.integers(1, np.maximum(self._options, 2), size=X.shape)
-        return np.where(changed, (X + step) % self._options, X)
-
-
-class _SameNetwork(DuplicateElimination):
-    """Two spellings of one network are duplicates: the later goes."""
-
-    def __init__(self, space: SearchSpace) -> None:
-        super().__init__()
-        self._space = space
-
-    def _do(self, pop: Population, other: Population | None, is_duplicate: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        known = set() if other is None else set(self._keys(other))
-        for row, name in enumerate(self._keys(pop)):
-            is_duplicate[row] = name in known
-            if other is None:
-                known.add(name)
-        return is_duplicate
-
-    def _keys(self, pop: Population) -> list[bytes]:
-        return [key(x) for x in self._space.canonical(pop.get("X"))] if len(pop) else []
+    def children(
+        self, genes: IntArray, F: FloatArray, V: FloatArray, crowding: FloatArray, wanted: int
+    ) -> tuple[IntArray, IntArray]:
+        """Genes and canonical encodings of up to `wanted` children that never were before."""
+        bred: list[IntArray] = []
+        canonical: list[IntArray] = []
+        missing, fruitless = wanted, 0
+        while missing and fruitless < _FRUITLESS_BATCHES:
+            n = min(4 * wanted, math.ceil(1.2 * missing / self._accepted))
+            batch = breed(genes, F, V, crowding, self._options, n, self._rng)
+            X = self._space.canonical(batch)
+            rows = remember(X, self._marks, self._known, missing)
+            bred.append(batch[rows])
+            canonical.append(X[rows])
+            missing -= len(rows)
+            fruitless = 0 if len(rows) else fruitless + 1
+            self._accepted = max(0.1, 0.8 * self._accepted + 0.2 * len(rows) / n)
+        return np.concatenate(bred), np.concatenate(canonical)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from mosegnet.common.errors import UserError
 from search.surrogates.base import Surrogate
-from search.surrogates.gaussian_process import CategoricalProcess, Kriging
+from search.surrogates.gaussian_process import DigitProcess, Kriging
 from search.surrogates.kernels import CubicRbf, SupportVectors
 from search.surrogates.linear import OneHotRidge
-from search.surrogates.ranknet import RankNet
+from search.surrogates.ranknet import PAPER, RankNet
 from search.surrogates.trees import Boosting, E2epp, LightGbm, Tree
 
 __all__ = ["DEFAULT", "NAMES", "Surrogate", "create"]
@@ -21,6 +21,7 @@ __all__ = ["DEFAULT", "NAMES", "Surrogate", "create"]
 _MAKERS: dict[str, Callable[[Sequence[int], int], Surrogate]] = {
     "ranknet": RankNet,
     "ranknet-ensemble": lambda cardinalities, seed: RankNet(cardinalities, seed, members=5),
+    "ranknet-paper": lambda cardinalities, seed: RankNet(cardinalities, seed, recipe=PAPER),
     "rbf": CubicRbf,
     "kriging": Kriging,
     "svr": SupportVectors,
@@ -29,7 +30,7 @@ _MAKERS: dict[str, Callable[[Sequence[int], int], Surrogate]] = {
     "lightgbm": LightGbm,
     "e2epp": E2epp,
     "ridge": OneHotRidge,
-    "gp": CategoricalProcess,
+    "gp": DigitProcess,
 }
 NAMES = tuple(_MAKERS)
 DEFAULT = "ranknet-ensemble"

@@ -14,7 +14,7 @@ from search.surrogates.ranknet import ranking_loss
 
 CARDINALITIES = [3, 4, 2, 5, 3, 3, 1, 4]
 EXPECTED = (
-    *("ranknet", "ranknet-ensemble", "rbf", "kriging", "svr", "tree"),
+    *("ranknet", "ranknet-ensemble", "ranknet-paper", "rbf", "kriging", "svr", "tree"),
     *("boosting", "lightgbm", "e2epp", "ridge", "gp"),
 )
 
