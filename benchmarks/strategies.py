@@ -170,16 +170,22 @@ def optuna_nsga2(ledger: Ledger, seed: int, population: int = 20) -> None:
     _study(ledger, optuna.samplers.NSGAIISampler(population_size=population, seed=seed))
 
 
-def optuna_tpe(ledger: Ledger, seed: int) -> None:
-    """optuna's multi-objective tree-structured Parzen estimator, multivariate."""
-    _study(ledger, optuna.samplers.TPESampler(multivariate=True, seed=seed))
+def optuna_tpe(ledger: Ledger, seed: int, digits: str = "numbers") -> None:
+    """optuna's multi-objective tree-structured Parzen estimator, multivariate; digits are `numbers` or `names`."""
+    _study(ledger, optuna.samplers.TPESampler(multivariate=True, seed=seed), digits)
 
 
-def _study(ledger: Ledger, sampler: optuna.samplers.BaseSampler) -> None:
+def _study(ledger: Ledger, sampler: optuna.samplers.BaseSampler, digits: str = "numbers") -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     for _ in range(_FRUITLESS):
         trial = study.ask()
-        x = [trial.suggest_int(f"{k}", 0, options - 1) for k, options in enumerate(ledger.space.cardinalities)]
+        x = [_digit(trial, f"{k}", options, digits) for k, options in enumerate(ledger.space.cardinalities)]
         X = np.array([x], dtype=np.int64)
         study.tell(trial, [float(ledger.accuracy(X)[0]), float(ledger.cost(X)[0])])
+
+
+def _digit(trial: optuna.Trial, name: str, options: int, kind: str) -> int:
+    if kind == "names":
+        return int(trial.suggest_categorical(name, list(range(options))))
+    return trial.suggest_int(name, 0, options - 1)
