@@ -1,8 +1,9 @@
 """Algorithm 1 by ask and tell: which networks to evaluate next, given what the evaluated ones scored.
 
 No file, device or network is needed: `ask` gives encodings, `tell` takes their accuracies, and a callable gives
-latencies. Everything is derived from the seed, the number of the generation and what was told before that generation,
-so a search to which an archive is told goes on exactly as the one that made the archive would have.
+latencies (or `Goals` say what else to keep small, and within which limits). Everything is derived from the seed, the
+number of the generation and what was told before that generation, so a search to which an archive is told goes on
+exactly as the one that made the archive would have.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from scipy.stats import kendalltau
 from mosegnet.common.errors import UserError
 from search import surrogates
 from search.evolution import infill as criteria
-from search.evolution.hypervolume import ReferencePoint, hypervolume
-from search.evolution.initialisation import IntArray, SearchSpace, draw_unseen, initial_sample, key
+from search.evolution.feasible import Found, draw_inside
+from search.evolution.hypervolume import ReferencePoint, hypervolume_of_costs
+from search.evolution.initialisation import IntArray, SearchSpace, bounds, distinct, draw_unseen, key
 from search.evolution.nsga2 import candidates
-from search.evolution.pareto import non_dominated
-from search.evolution.problem import Archive, Problem
+from search.evolution.pareto import non_dominated_by
+from search.evolution.problem import Archive, Problem, unconstrained
+from search.goals import Goals, described, of_latency
+from search.predicted_limit import below
 from search.surrogates.base import UncertainSurrogate
 from search.surrogates.threads import one_thread
 
@@ -30,11 +34,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The networks that no other beats, by rising latency and so by rising accuracy."""
+    """The networks inside the constraints that no other beats, by rising first cost.
+
+    With one cost, the usual latency, they come by rising accuracy too.
+    """
 
     encodings: IntArray  # (n, D)
     miou: FloatArray  # (n,)
-    latency_ms: FloatArray  # (n,)
+    latency_ms: FloatArray  # (n,) the first cost
+    costs: FloatArray  # (n, c) every cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Generation:
 
     generation: int  # 0 is the initial sample
     evaluated: int  # networks evaluated so far, this generation's and failed ones included
-    hypervolume: float  # of everything evaluated so far, mIoU × ms
+    hypervolume: float  # of everything evaluated so far inside the constraints, mIoU × ms; see `hypervolume_of_costs`
     surrogate_tau: float | None  # Kendall's, of what was predicted for this generation's networks; None where undefined
 
 
@@ -51,7 +59,6 @@ class Generation:
 class _Plan:
     """The networks of one generation and what chose them."""
 
-    generation: int
     encodings: IntArray  # (m, D)
     surrogate: surrogates.Surrogate | None  # None where the networks were drawn
 
@@ -68,25 +75,30 @@ class Search:
     Args:
         space: any digits, see `SearchSpace`.
         latency: canonical encodings (n, D) to milliseconds (n,); infinity for a network that the device cannot run,
-            which is never asked for.
+            which is never asked for. Or `Goals`: any costs, limits on the cheap side, outside which no network is
+            asked for, and a least accuracy, below which none is wanted.
         seed: decides everything random; not negative.
-        initial: networks before the first surrogate.
+        initial: networks before the first surrogate; more where `first` has more.
         infill: networks of each generation.
         surrogate: a name from `search.surrogates.NAMES`.
         criterion: how the networks of a generation are chosen, a name from `search.evolution.infill.NAMES`.
         population: of the inner NSGA-II.
         inner_generations: of the inner NSGA-II.
+        lag: a generation is planned without the last so many networks before it, so that it can be asked for while
+            they are evaluated; the result then depends on `lag`, but on no timing.
+        first: networks to evaluate before all others, (n, D), in this order.
         reference: the corner of the hypervolumes in `history`; by default accuracy 0 and 1.1 times the greatest
-            latency in the initial sample.
+            cost in the initial sample, for each.
 
     Raises:
-        UserError: an unknown surrogate, a number out of range, or a latency that is not a number.
+        UserError: an unknown surrogate, a number out of range, a latency that is not a number, limits that no network
+            meets (says how near one comes), or a first network that does not meet them.
     """
 
     def __init__(
         self,
         space: SearchSpace,
-        latency: Callable[[IntArray], FloatArray],
+        latency: Callable[[IntArray], FloatArray] | Goals,
         *,
         seed: int = 0,
         initial: int = 300,
@@ -95,6 +107,8 @@ class Search:
         criterion: str = criteria.DEFAULT,
         population: int = 100,
         inner_generations: int = 300,
+        lag: int = 0,
+        first: ArrayLike | None = None,
         reference: ReferencePoint | None = None,
     ) -> None:
         for name, value, least in (
@@ -103,26 +117,29 @@ class Search:
             ("infill", infill, 1),
             ("population", population, 4),
             ("inner_generations", inner_generations, 1),
+            ("lag", lag, 0),
         ):
             if value < least:
                 raise UserError(f"{name} is {value}: it must be at least {least}")
         surrogates.create(surrogate, space.cardinalities, seed)  # an unknown name is told now, not after hours
-        self._space, self._latency, self._seed = space, latency, seed
+        self._space, self._seed = space, seed
+        self._goals = latency if isinstance(latency, Goals) else of_latency(latency)
         self._initial, self._infill, self._surrogate = initial, infill, surrogate
         criteria.check(criterion)
         self._criterion = criterion
         self._population, self._inner_generations = population, inner_generations
+        self._lag = lag
         self._encodings = np.zeros((0, len(space.cardinalities)), dtype=np.int64)  # told, in order, failed ones too
         self._miou = np.zeros(0)  # NaN where the evaluation failed
-        self._latency_ms = np.zeros(0)
+        self._costs = np.zeros((0, len(self._goals.costs)))
         self._seen: set[bytes] = set()  # asked or told
         self._told: set[bytes] = set()
-        self._plan: _Plan | None = None
+        self._plans: dict[int, _Plan] = {}  # of the generations that were not told in full
         self._history: dict[int, Generation] = {}
         self._exhausted = False
-        first = initial_sample(space, initial, self._rng(0), self._runs)
-        self._first_plan = _Plan(0, first, None)
-        self.reference = reference or ReferencePoint(miou=0.0, latency_ms=1.1 * float(self._latency_of(first).max()))
+        sample = self._first_sample(first)
+        self._first_plan = _Plan(sample, None)
+        self.reference = reference or self._corner(sample)
 
     # --- ask and tell --------------------------------------------------------------------------------------------
 
@@ -161,24 +178,27 @@ class Search:
         names = [key(x) for x in X]
         if len(set(names)) < len(names) or not self._told.isdisjoint(names):
             raise ValueError("a network is told twice")
-        latency_ms = self._latency_of(X)
-        if np.isinf(latency_ms).any():
-            raise UserError(f"network {X[np.isinf(latency_ms)][0].tolist()} cannot be run on this device")
+        costs = self._goals.costs_of(X)
+        stopped = np.isinf(costs).any(axis=1)
+        if stopped.any():
+            raise UserError(f"network {X[stopped][0].tolist()} cannot be run on this device")
         self._encodings = np.concatenate([self._encodings, X])
         self._miou = np.concatenate([self._miou, scores])
-        self._latency_ms = np.concatenate([self._latency_ms, latency_ms])
+        self._costs = np.concatenate([self._costs, costs])
         self._told.update(names)
         self._seen.update(names)
-        if self._plan is not None and self._start_of(self._plan.generation + 1) <= len(self._told):
-            self._summary(self._plan.generation)  # while its surrogate is at hand
+        for generation in [one for one in self._plans if self._start_of(one + 1) <= len(self._told)]:
+            self._summary(generation)  # while its surrogate is at hand
+            del self._plans[generation]
 
-    def use_latency(self, latency: Callable[[IntArray], FloatArray]) -> None:
+    def use_latency(self, latency: Callable[[IntArray], FloatArray], name: str | None = None) -> None:
         """Go by another table from now on, such as one corrected by measurements; the reference point stays.
 
-        A generation that is planned already keeps its plan.
+        A generation that is planned already keeps its plan. `name` is that of the quantity it replaces; by default
+        the first cost.
         """
-        self._latency = latency
-        self._latency_ms = self._latency_of(self._encodings)
+        self._goals = self._goals.with_quantity(name or self._goals.names[0], latency)
+        self._costs = self._goals.costs_of(self._encodings)
 
     # --- what is known -------------------------------------------------------------------------------------------
 
@@ -194,8 +214,18 @@ class Search:
 
     @property
     def latency_ms(self) -> FloatArray:
-        """Latencies of `encodings`, shape (n,)."""
-        return self._latency_ms.copy()
+        """Latencies of `encodings`, or whatever the first cost is, shape (n,)."""
+        return self._costs[:, 0].copy()
+
+    @property
+    def costs(self) -> FloatArray:
+        """Every cost of `encodings`, in the order of the goals, shape (n, c)."""
+        return self._costs.copy()
+
+    @property
+    def goals(self) -> Goals:
+        """What the search wants, by the tables that it goes by now."""
+        return self._goals
 
     @property
     def generation(self) -> int:
@@ -208,9 +238,9 @@ class Search:
         return self._exhausted
 
     def front(self) -> Front:
-        """The non-dominated networks of everything told."""
-        rows = non_dominated(self._miou, self._latency_ms)
-        return Front(self._encodings[rows], self._miou[rows], self._latency_ms[rows])
+        """The non-dominated networks of everything told that is inside the constraints."""
+        rows = self._front_rows(self._encodings, self._miou, self._costs)
+        return Front(self._encodings[rows], self._miou[rows], self._costs[rows, 0], self._costs[rows])
 
     @property
     def history(self) -> tuple[Generation, ...]:
@@ -219,12 +249,16 @@ class Search:
         After an archive was told, the surrogates of its generations are fitted again, once, to say how well they
         did.
         """
+        return self.history_from(0)
+
+    def history_from(self, first: int) -> tuple[Generation, ...]:
+        """`history` from generation `first` on; nothing is fitted for the generations before."""
         complete = 0
         while self._start_of(complete + 1) <= len(self._told):
             complete += 1
         if self._exhausted and self._start_of(complete) < len(self._told) == len(self._seen):
             complete += 1  # cut short by the end of the space
-        return tuple(self._summary(generation) for generation in range(complete))
+        return tuple(self._summary(generation) for generation in range(first, complete))
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -232,38 +266,127 @@ class Search:
         """The plan of a generation, made once."""
         if generation == 0:
             return self._first_plan
-        if self._plan is None or self._plan.generation != generation:
+        if generation not in self._plans:
             with one_thread():
-                self._plan = self._make_plan(generation)
-        return self._plan
+                self._plans[generation] = self._make_plan(generation)
+        return self._plans[generation]
+
+    def _first_sample(self, first: ArrayLike | None) -> IntArray:
+        """Generation 0: the networks asked for by hand, both bounds of the space, and random ones."""
+        wanted = np.zeros((0, len(self._space.cardinalities)), dtype=np.int64)
+        if first is not None and len(np.asarray(first)):
+            wanted = distinct(self._space.canonical(first))
+        for x in wanted[~self._goals.runs(wanted)] if len(wanted) else wanted:
+            raise UserError(f"network {x.tolist()} {self._why_not(x)}, so it is not evaluated: leave it out")
+        self._initial = max(self._initial, len(wanted))
+        ends = bounds(self._space)
+        known = distinct(np.concatenate([wanted, ends[self._goals.runs(ends)]]))[: self._initial]
+        seen, rng, missing = {key(x) for x in known}, self._rng(0), self._initial - len(known)
+        if self._goals.limits:
+            found = draw_inside(self._space, self._outside, missing, seen, rng, known)
+            if found.violation > 0:
+                raise UserError(self._unmet(found))
+            drawn = found.inside
+        else:
+            drawn = draw_unseen(self._space, missing, seen, rng, self._goals.runs)
+        sample = np.concatenate([known, drawn])
+        if not len(sample):
+            raise UserError("the device can run no network of this space")
+        return sample
+
+    def _why_not(self, x: IntArray) -> str:
+        if np.isinf(self._goals.costs_of(x[None])).any():
+            return "cannot be run on this device"
+        said = " and ".join(limit.text for limit in self._goals.limits)
+        return f"is outside {said} ({described(self._goals.limits, x)})"
+
+    def _draw(self, n: int, seen: set[bytes], rng: np.random.Generator, start: IntArray) -> IntArray:
+        """Up to n networks that can be run inside the limits, none of them seen; fewer only when no more are found."""
+        if not self._goals.limits:
+            return draw_unseen(self._space, n, seen, rng, self._goals.runs)
+        return draw_inside(self._space, self._outside, n, seen, rng, start).inside
+
+    def _unmet(self, found: Found) -> str:
+        said = " and ".join(limit.text for limit in self._goals.limits)
+        verb = "meets" if found.exact else "was found that meets"
+        if not np.isfinite(found.violation):
+            return f"no network {verb} {said}: relax a requirement"
+        return (
+            f"no network {verb} {said}: the nearest has {described(self._goals.limits, found.nearest)}, "
+            f"{100 * found.violation:.2g} % outside; relax a requirement"
+        )
+
+    def _outside(self, X: IntArray) -> FloatArray:
+        """How far networks are outside the limits, (n,); infinity where they cannot be run."""
+        return np.where(np.isfinite(self._goals.costs_of(X)).all(axis=1), self._goals.violation(X), np.inf)
+
+    def _corner(self, sample: IntArray) -> ReferencePoint:
+        worst = [1.1 * float(cost) for cost in self._goals.costs_of(sample).max(axis=0)]
+        return ReferencePoint(0.0, worst[0], tuple(worst[1:]))
 
     def _make_plan(self, generation: int) -> _Plan:
         rng = self._rng(generation)
-        X, miou, latency_ms = self._known_before(generation)
-        seen = {key(x) for x in X} | (self._seen - self._told)  # what others are still evaluating is out as well
+        X, miou, costs = self._known_before(generation)
+        before = self._encodings[: self._start_of(generation)]
+        seen = {key(x) for x in before} | (self._seen - self._told)  # what is still being evaluated is out as well
         surrogate = self._fitted_before(generation)
         if surrogate is None:
-            return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
-        problem = Problem(self._space, self._promises(surrogate), runs=self._runs)
-        start = X[non_dominated(miou, latency_ms)]
+            return _Plan(self._draw(self._infill, seen, rng, X), None)
+        problem = self._problem(surrogate, X, miou)
+        front = self._front_rows(X, miou, costs)
+        start = X[front if len(front) else non_dominated_by(miou, costs)]
         found = candidates(
             problem, population=self._population, generations=self._inner_generations, start=start, rng=rng
         )
-        scored = ~np.isnan(miou)
-        known = Archive(X[scored], np.stack([-miou[scored], latency_ms[scored]], axis=1))
         spread = surrogate.predict_std(found.encodings) if isinstance(surrogate, UncertainSurrogate) else None
         picked = criteria.choose(
-            self._criterion, problem, found, self._infill, seen=seen, archive=known, spread=spread, rng=rng
+            self._criterion,
+            problem,
+            found,
+            self._infill,
+            seen=seen,
+            archive=self._archive(X, miou, costs),
+            spread=spread,
+            rng=rng,
         )
-        return _Plan(generation, picked, surrogate)
+        if len(picked) < self._infill:  # chance found no more inside the limits
+            names = {key(x) for x in picked}
+            picked = np.concatenate([picked, self._draw(self._infill - len(picked), seen | names, rng, X)])
+        return _Plan(picked, surrogate)
 
-    def _promises(self, surrogate: surrogates.Surrogate) -> Callable[[IntArray], FloatArray]:
-        """What the inner search minimises: minus the predicted accuracy, and the latency, (n, 2)."""
+    def _problem(self, surrogate: surrogates.Surrogate, X: IntArray, miou: FloatArray) -> Problem:
+        """What the inner search minimises: minus the predicted accuracy, and the costs, inside the constraints."""
+        goals = self._goals
 
         def objectives(X: IntArray) -> FloatArray:
-            return np.stack([-surrogate.predict(X), self._latency_of(X)], axis=1)
+            return np.concatenate([-surrogate.predict(X)[:, None], goals.costs_of(X)], axis=1)
 
-        return objectives
+        if not goals.constrained:
+            return Problem(self._space, objectives, runs=goals.runs)
+        scored = ~np.isnan(miou)
+        accuracy = unconstrained
+        if np.isfinite(goals.least_miou):
+            accuracy = below(surrogate.predict, surrogate.predict(X[scored]), miou[scored] >= goals.least_miou)
+
+        def violation(X: IntArray) -> FloatArray:
+            return goals.violation(X) + accuracy(X)
+
+        return Problem(self._space, objectives, violation, goals.runs)
+
+    def _archive(self, X: IntArray, miou: FloatArray, costs: FloatArray) -> Archive:
+        """What the in-fill knows: everything scored inside the constraints, or all of it where nothing is."""
+        scored = ~np.isnan(miou)
+        inside = scored & self._wanted(X, miou)
+        rows = inside if inside.any() else scored
+        return Archive(X[rows], np.concatenate([-miou[rows, None], costs[rows]], axis=1))
+
+    def _wanted(self, X: IntArray, miou: FloatArray) -> NDArray[np.bool_]:
+        """Which of the evaluated networks are inside the constraints, (n,); those that failed are not asked."""
+        inside: NDArray[np.bool_] = ~(miou < self._goals.least_miou)
+        return inside & (self._goals.violation(X) <= 0)
+
+    def _front_rows(self, X: IntArray, miou: FloatArray, costs: FloatArray) -> NDArray[np.int64]:
+        return non_dominated_by(np.where(self._wanted(X, miou), miou, np.nan), costs)
 
     def _fitted_before(self, generation: int) -> surrogates.Surrogate | None:
         """The surrogate of a generation; None where what is known cannot tell networks apart."""
@@ -276,25 +399,25 @@ class Search:
         return surrogate.fit(X[scored], miou[scored])
 
     def _known_before(self, generation: int) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Encodings, accuracies and latencies of the generations before, in an order that no timing can change."""
-        end = self._start_of(generation)
+        """What a generation is planned from: encodings, accuracies, costs, in an order without timing."""
+        end = max(0, self._start_of(generation) - self._lag)
         order = np.lexsort(self._encodings[:end].T[::-1])
-        return self._encodings[:end][order], self._miou[:end][order], self._latency_ms[:end][order]
+        return self._encodings[:end][order], self._miou[:end][order], self._costs[:end][order]
 
     def _summary(self, generation: int) -> Generation:
         if generation not in self._history:
             start, end = self._start_of(generation), self._start_of(generation + 1)
-            miou, latency_ms = self._miou[:end], self._latency_ms[:end]
+            miou = self._miou[:end]
+            wanted = np.where(self._wanted(self._encodings[:end], miou), miou, np.nan)
+            volume = hypervolume_of_costs(wanted, self._costs[:end], self.reference)
             tau = self._tau(generation, self._encodings[start:end], miou[start:]) if generation else None
-            self._history[generation] = Generation(
-                generation, len(miou), hypervolume(miou, latency_ms, self.reference), tau
-            )
+            self._history[generation] = Generation(generation, len(miou), volume, tau)
         return self._history[generation]
 
     def _tau(self, generation: int, X: IntArray, miou: FloatArray) -> float | None:
-        planned = self._plan is not None and self._plan.generation == generation
+        plan = self._plans.get(generation)
         with one_thread():
-            surrogate = self._plan.surrogate if planned and self._plan else self._fitted_before(generation)
+            surrogate = plan.surrogate if plan else self._fitted_before(generation)
             scored = ~np.isnan(miou)
             if surrogate is None or scored.sum() < 2:
                 return None
@@ -313,18 +436,3 @@ class Search:
 
     def _rng(self, generation: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence((self._seed, generation, 0)))
-
-    def _runs(self, X: IntArray) -> NDArray[np.bool_]:
-        """Which of the networks X the device can run, shape (n,)."""
-        return np.isfinite(self._latency_of(X))
-
-    def _latency_of(self, X: IntArray) -> FloatArray:
-        if not len(X):
-            return np.zeros(0)
-        latency_ms = np.asarray(self._latency(X), dtype=np.float64)
-        if latency_ms.shape != (len(X),):
-            raise ValueError(f"{len(X)} networks with latencies of shape {latency_ms.shape}")
-        if np.isnan(latency_ms).any():
-            row = int(np.flatnonzero(np.isnan(latency_ms))[0])
-            raise UserError(f"the latency of network {X[row].tolist()} is {latency_ms[row]}: mend the latency table")
-        return latency_ms

@@ -21,11 +21,11 @@ from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.digits import FloatArray, IntArray
 from profiler.lut import Lut
-from search import metrics
 from search.archive import Archive
-from search.evaluate import Evaluator
+from search.conduct import Conductor
 from search.in_the_loop import DeviceInTheLoop
 from search.loop import Search
+from search.workers import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class RunConfig:
     generations: int
     infill: int
     surrogate: str
+    lag: int  # networks that may be under way when the next generation is planned
     classes: list[str]
     training: dict[str, Any]  # the supernet's
 
@@ -86,46 +87,64 @@ def _toml(config: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def evaluate_all(
-    folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator, device: DeviceInTheLoop | None = None
-) -> Archive:
-    """Algorithm 1: ask the search for networks and score them until the budget is used; goes on where it stopped.
-
-    With a device, the networks of each generation are measured on it before the next one is planned, and the table
-    corrected by them.
-    """
-    archive = Archive(folder / "archive.jsonl", lut.space)
-    search = Search(
+def make_search(config: RunConfig, lut: Lut) -> Search:
+    """The search of a run that knows nothing yet."""
+    return Search(
         lut.space,
         latency_of(lut),
         seed=config.seed,
         initial=config.initial,
         infill=config.infill,
         surrogate=config.surrogate,
+        lag=config.lag,
     )
+
+
+def evaluate_all(
+    folder: Path, config: RunConfig, lut: Lut, pool: Pool, device: DeviceInTheLoop | None = None
+) -> Archive:
+    """Algorithm 1: ask the search for networks and have them scored until the budget is used; goes on where it stopped.
+
+    With a device, the networks of each generation are measured on it before the next one is planned, and the table
+    corrected by them.
+
+    Raises:
+        DeviceError: every evaluation fails, no worker is left, or the device failed.
+        UserError: the disk is full. In every case all that was evaluated is kept, and the run can be resumed.
+    """
+    archive = Archive(folder / "archive.jsonl", lut.space)
+    search = make_search(config, lut)
+    log = GenerationLog(folder / "generations.jsonl")
     if len(archive):
-        search.tell(*archive.arrays())
         note(f"going on after {len(archive)} evaluated networks")
+
+    def by_the_device(asked: int) -> None:
+        """Correct the table by the generations that the next plan may know."""
+        nonlocal lut
+        known = (asked - config.initial - config.lag) // config.infill
+        if device is not None and known > 0:
+            lut = device.catch_up(archive, known)
+            search.use_latency(latency_of(lut))
+
+    def latency_ms(X: IntArray) -> FloatArray:
+        return lut.predict(X)
+
+    conductor = Conductor(
+        search,
+        archive,
+        pool,
+        budget=config.evaluations,
+        lag=config.lag,
+        latency_ms=latency_ms,
+        before_asking=by_the_device,
+        after_telling=lambda: log.catch_up(search),
+    )
     with progress_bar("searching", config.evaluations) as bar:
-        bar.advance(len(archive))
-        while len(archive) < config.evaluations:
-            started = time.perf_counter()
-            if device is not None and len(archive) > config.initial:
-                lut = device.catch_up(archive, (len(archive) - config.initial) // config.infill)
-                search.use_latency(latency_of(lut))
-            asked = search.ask()
-            if not len(asked):
-                note("the space is used up: every network of it was evaluated")
-                break
-            for x, confusions in zip(asked, evaluator.confusions_of_all(asked), strict=True):
-                latency_ms, miou = float(lut.predict(x)[0]), float(metrics.miou(confusions.sum(0)))
-                network = archive.append(x, miou, latency_ms, search.generation)
-                search.tell(x[None], [network.miou])
-                bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")
-            _log_generations(folder, search, time.perf_counter() - started)
+        conductor.go(bar)
     if device is not None:
         device.catch_up(archive, config.generations)
-    _log_generations(folder, search, 0.0)
+    log.catch_up(search)  # a generation cut short by the end of the space
+    log.close()
     return archive
 
 
@@ -142,12 +161,20 @@ def latency_or_infinity(lut: Lut, X: IntArray) -> FloatArray:
     return latency_ms
 
 
-def _log_generations(folder: Path, search: Search, seconds: float) -> None:
-    """Add the finished generations that `generations.jsonl` lacks; `seconds` is what the last one took."""
-    path = folder / "generations.jsonl"
-    logged = len(read_journal(path))
-    if logged < len(search.history):
-        journal = Journal(path)
-        for generation in search.history[logged:]:
-            journal.append(asdict(generation) | {"seconds": round(seconds, 3)})
-        journal.close()
+class GenerationLog:
+    """`generations.jsonl`: a line for each generation that was told in full."""
+
+    def __init__(self, path: Path) -> None:
+        self._logged, self._journal = len(read_journal(path)), Journal(path)
+        self._since = time.perf_counter()
+
+    def catch_up(self, search: Search) -> None:
+        """Add what the file lacks; the seconds of a generation are those since the one before."""
+        for generation in search.history_from(self._logged):
+            now = time.perf_counter()
+            self._journal.append(asdict(generation) | {"seconds": round(now - self._since, 3)})
+            self._logged, self._since = self._logged + 1, now
+
+    def close(self) -> None:
+        """Close the file; every line is on the disk already."""
+        self._journal.close()

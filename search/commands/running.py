@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from mosegnet import space as spaces
 from mosegnet.common.console import note, stdout
 from mosegnet.common.errors import UserError
 from search.commands.training import DATA_HELP
+from search.commands.workers import WorkerOptions, worker_options
 
 _MINUTES = 5.0  # of training, where no supernet is given
 
@@ -27,6 +29,7 @@ _MINUTES = 5.0  # of training, where no supernet is given
 @click.option("--surrogate", help="how accuracy is predicted  [default: ranknet-ensemble]")
 @click.option("--exclude-unmeasured", is_flag=True, help="search without the networks that the device cannot run")
 @click.option("--resume", is_flag=True, help="go on with the run in the folder")
+@worker_options
 def run(
     lut: Path,
     supernet: Path | None,
@@ -40,6 +43,7 @@ def run(
     surrogate: str | None,
     exclude_unmeasured: bool,
     resume: bool,
+    work: WorkerOptions,
 ) -> None:
     """Search a table's space for Pareto-optimal networks; killed at any moment, --resume goes on.
 
@@ -52,6 +56,7 @@ def run(
     from search.datasets import load as load_data
     from search.evaluate import Evaluator
     from search.in_the_loop import DeviceInTheLoop, table_of
+    from search.lock import locked
     from search.report import write_report
     from search.results import measure_front, write_pareto
     from search.run import RunConfig, evaluate_all, open_folder
@@ -71,7 +76,8 @@ def run(
     dataset = load_data(data)
     folder = out or Path("runs") / f"{lut.stem}-{dataset.name}"
     if supernet is None:
-        supernet = _train(folder, table.space, data, seed)
+        with locked(folder):
+            supernet = _train(folder, table.space, data, seed)
     trained = load_supernet(supernet, table.space)
     evaluator = Evaluator(trained, dataset)
     for split in ("supernet", "search"):
@@ -85,16 +91,20 @@ def run(
         generations=generations,
         infill=infill,
         surrogate=name,
+        lag=work.lag(infill),
         classes=list(dataset.classes),
         training=trained.training,
     )
-    open_folder(folder, config, lut, resume)
-    archive = evaluate_all(folder, config, table, evaluator, DeviceInTheLoop(folder, device) if device else None)
-    table = table_of(folder)
-    rows = write_pareto(folder, archive, table, evaluator, dataset)
-    if device:
-        measure_front(folder, rows, table, device)
-    write_report(summary.report_data(folder), folder / "report.html")
+    with locked(folder):
+        open_folder(folder, config, lut, resume)
+        with closing(work.open(evaluator, supernet, config.supernet_sha256, data)) as pool:
+            in_the_loop = DeviceInTheLoop(folder, device) if device else None
+            archive = evaluate_all(folder, config, table, pool, in_the_loop)
+        table = table_of(folder)
+        rows = write_pareto(folder, archive, table, evaluator, dataset)
+        if device:
+            measure_front(folder, rows, table, device)
+        write_report(summary.report_data(folder), folder / "report.html")
     stdout.print(summary.front_table(folder))
     note(f"report: {folder / 'report.html'}")
 
