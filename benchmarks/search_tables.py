@@ -27,16 +27,19 @@ import strategies
 from shares import Journal, Run, first_at, median_interval, shares
 
 import search
+from search.profiles import PROFILES
 from search.surrogates.threads import one_thread
 
+_TABLE_I = PROFILES["paper"]
 PAPER: dict[str, strategies.Setting] = {
-    "initial": 300,
-    "infill": 8,
-    "surrogate": "ranknet",
-    "population": 100,
-    "inner_generations": 1000,
+    "initial": _TABLE_I.initial,
+    "infill": _TABLE_I.infill,
+    "surrogate": _TABLE_I.surrogate,
+    "criterion": _TABLE_I.criterion,
+    "population": _TABLE_I.population,
+    "inner_generations": _TABLE_I.inner_generations,
 }
-PAPER_BUDGET = 460  # 300 + 20 generations of 8, Table I
+PAPER_BUDGET = _TABLE_I.initial + _TABLE_I.generations * _TABLE_I.infill
 
 STRATEGIES: dict[str, strategies.Strategy] = {
     "ours": strategies.ours,
@@ -122,7 +125,7 @@ def _one(
     may_run: bool,
 ) -> Run | None:
     """The run of the journal or a new one that is put there; None where it may not be run now."""
-    code = _fingerprint() if spec.startswith(("ours", "paper")) else ""
+    code = fingerprint() if spec.startswith(("ours", "paper")) else ""
     if (run := journal.find(landscape.name, spec, code, seed, budget)) or not may_run:
         return run
     started = time.process_time()
@@ -136,7 +139,7 @@ def _one(
 
 
 @cache
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Twelve letters that change with the code of our search."""
     folder = Path(search.__file__).parent
     files = [folder / "loop.py", *sorted(folder.glob("objectives*.py"))]
