@@ -1,7 +1,7 @@
 """The inner search: NSGA-II over the predicted objectives, compiled, or the whole space where it is small.
 
 Two details decide how much a generation brings: the inactive genes of a network stay in the population and can come
-back to life, while only canonical encodings are evaluated and told apart; and nothing is evaluated twice in a run.
+back to life, while only canonical encodings are evaluated and told apart; and no generation holds a network twice.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search.evolution.initialisation import IntArray, SearchSpace, distinct, draw_unseen, enumerable, everything, key
 from search.evolution.problem import Candidates, FloatArray, Problem
 from search.evolution.survival import survivors
-from search.evolution.variation import breed, remember
+from search.evolution.variation import breed, unlike
 
 _FRUITLESS_BATCHES = 20
 
@@ -36,21 +35,23 @@ def candidates(
     space = problem.space
     if enumerable(space, limit=population * generations):
         return evaluated(problem, everything(space))
-    nursery = _Nursery(space, population * generations, rng)
     genes = first_population(space, population, start, rng)
-    F, V = fitness(problem, nursery.new(genes, len(genes)))
+    X = space.canonical(genes)
+    F, V = fitness(problem, X)
     kept, crowding, _ = survivors(F, V, population)
-    genes, F, V = genes[kept], F[kept], V[kept]
+    genes, X, F, V = genes[kept], X[kept], F[kept], V[kept]
+    nursery = _Nursery(space, population, rng)
     for _ in range(generations - 1):
-        children, X = nursery.children(genes, F, V, crowding, population)
-        if not len(X):
-            break  # the space is used up
-        of_children, outside = fitness(problem, X)
-        genes, F, V = np.concatenate([genes, children]), np.concatenate([F, of_children]), np.concatenate([V, outside])
+        children, new = nursery.children(genes, X, F, V, crowding)
+        if not len(new):
+            break  # everything there is, is in the population
+        of_new, outside = fitness(problem, new)
+        genes, X = np.concatenate([genes, children]), np.concatenate([X, new])
+        F, V = np.concatenate([F, of_new]), np.concatenate([V, outside])
         kept, crowding, _ = survivors(F, V, population)
-        genes, F, V = genes[kept], F[kept], V[kept]
+        genes, X, F, V = genes[kept], X[kept], F[kept], V[kept]
     run = np.isfinite(V)
-    return Candidates(space.canonical(genes[run]), F[run], V[run])
+    return Candidates(X[run], F[run], V[run])
 
 
 def evaluated(problem: Problem, X: IntArray) -> Candidates:
@@ -79,34 +80,28 @@ def first_population(space: SearchSpace, population: int, start: IntArray, rng: 
 
 
 class _Nursery:
-    """Where children are bred, and where it is remembered which networks there have been."""
+    """Where a population's children are bred that are like none of it nor one another."""
 
-    def __init__(self, space: SearchSpace, networks: int, rng: np.random.Generator) -> None:
-        self._space, self._rng = space, rng
+    def __init__(self, space: SearchSpace, population: int, rng: np.random.Generator) -> None:
+        self._space, self._population, self._rng = space, population, rng
         self._options = np.array(space.cardinalities, dtype=np.int64)
         fixed = np.random.default_rng(0)  # marks tell digits apart; they decide nothing
         self._marks = fixed.integers(1, 2**64, size=(len(self._options), self._options.max()), dtype=np.uint64)
-        self._known = np.zeros(2 ** (math.ceil(math.log2(networks)) + 1), dtype=np.uint64)
-        self._accepted = 0.5  # share of children that were new lately
-
-    def new(self, X: IntArray, wanted: int) -> NDArray[np.int64]:
-        return X[remember(X, self._marks, self._known, wanted)]
+        self._accepted = 0.5  # share of the children that were new lately
 
     def children(
-        self, genes: IntArray, F: FloatArray, V: FloatArray, crowding: FloatArray, wanted: int
+        self, genes: IntArray, X: IntArray, F: FloatArray, V: FloatArray, crowding: FloatArray
     ) -> tuple[IntArray, IntArray]:
-        """Genes and canonical encodings of up to `wanted` children that never were before."""
-        bred: list[IntArray] = []
-        canonical: list[IntArray] = []
-        missing, fruitless = wanted, 0
-        while missing and fruitless < _FRUITLESS_BATCHES:
-            n = min(4 * wanted, math.ceil(1.2 * missing / self._accepted))
-            batch = breed(genes, F, V, crowding, self._options, n, self._rng)
-            X = self._space.canonical(batch)
-            rows = remember(X, self._marks, self._known, missing)
-            bred.append(batch[rows])
-            canonical.append(X[rows])
-            missing -= len(rows)
+        """Genes and canonical encodings of as many children as the population holds, fewer where few are possible."""
+        bred, canonical = genes[:0], X[:0]
+        fruitless = 0
+        while len(bred) < self._population and fruitless < _FRUITLESS_BATCHES:
+            missing = self._population - len(bred)
+            batch = breed(genes, F, V, crowding, self._options, math.ceil(1.2 * missing / self._accepted), self._rng)
+            offered = self._space.canonical(batch)
+            rows = unlike(np.concatenate([X, canonical]), offered, self._marks, missing)
+            tried = rows[-1] + 1 if len(rows) == missing else len(batch)
+            self._accepted = max(0.1, 0.8 * self._accepted + 0.2 * len(rows) / tried)
+            bred, canonical = np.concatenate([bred, batch[rows]]), np.concatenate([canonical, offered[rows]])
             fruitless = 0 if len(rows) else fruitless + 1
-            self._accepted = max(0.1, 0.8 * self._accepted + 0.2 * len(rows) / n)
-        return np.concatenate(bred), np.concatenate(canonical)
+        return bred, canonical

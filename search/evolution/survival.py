@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from search.evolution.compiled import compiled, helper
 from search.evolution.initialisation import IntArray
@@ -79,22 +78,66 @@ def _ranks(F: FloatArray, V: FloatArray) -> IntArray:
 
 
 @helper
-def _crowding(F: FloatArray, rows: IntArray) -> FloatArray:
-    """Sum over the objectives of the gap between each row's neighbours, as a share of the span; infinite at the ends."""
-    distance = np.zeros(len(rows))
-    for j in range(F.shape[1]):
+def _neighbours(F: FloatArray, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """Places before and after each of the rows in each objective, (m, k), -1 past the ends, and the spans, (m,)."""
+    k, m = len(rows), F.shape[1]
+    before, after, span = np.full((m, k), -1), np.full((m, k), -1), np.empty(m)
+    for j in range(m):
         order = np.argsort(F[rows, j], kind="mergesort")
-        span = F[rows[order[-1]], j] - F[rows[order[0]], j]
-        distance[order[0]] = distance[order[-1]] = np.inf
-        if span > 0:
-            for i in range(1, len(rows) - 1):
-                distance[order[i]] += (F[rows[order[i + 1]], j] - F[rows[order[i - 1]], j]) / span
+        before[j, order[1:]] = order[:-1]
+        after[j, order[:-1]] = order[1:]
+        span[j] = F[rows[order[-1]], j] - F[rows[order[0]], j]
+    return before, after, span
+
+
+@helper
+def _distance(F: FloatArray, rows: IntArray, before: IntArray, after: IntArray, span: FloatArray, i: int) -> float:
+    """Sum over the objectives of the gap between a row's neighbours, as a share of the span; infinite at the ends."""
+    distance = 0.0
+    for j in range(F.shape[1]):
+        if before[j, i] < 0 or after[j, i] < 0:
+            return np.inf
+        if span[j] > 0:
+            distance += (F[rows[after[j, i]], j] - F[rows[before[j, i]], j]) / span[j]
     return distance
 
 
+@helper
+def _least_crowded(F: FloatArray, rows: IntArray, n: int) -> tuple[IntArray, FloatArray]:
+    """Places of n of the rows that are left when the most crowded one goes, again and again, and their distances."""
+    before, after, span = _neighbours(F, rows)
+    k = len(rows)
+    distance = np.empty(k)
+    for i in range(k):
+        distance[i] = _distance(F, rows, before, after, span, i)
+    gone = np.zeros(k, dtype=np.bool_)
+    for _ in range(k - n):
+        worst = -1
+        for i in range(k):
+            if not gone[i] and (worst < 0 or distance[i] < distance[worst]):
+                worst = i
+        gone[worst] = True
+        for j in range(F.shape[1]):
+            left, right = before[j, worst], after[j, worst]
+            if left >= 0:
+                after[j, left] = right
+            if right >= 0:
+                before[j, right] = left
+        for j in range(F.shape[1]):
+            for i in (before[j, worst], after[j, worst]):
+                if i >= 0:
+                    distance[i] = _distance(F, rows, before, after, span, i)
+    left_over = np.flatnonzero(~gone)
+    return left_over, distance[left_over]
+
+
 @compiled
-def survivors(F: FloatArray, V: FloatArray, n: int) -> tuple[IntArray, FloatArray, NDArray[np.int64]]:
-    """The n fittest of rows F (N, m) with violations V (N,): their rows, their crowding in their front, their front."""
+def survivors(F: FloatArray, V: FloatArray, n: int) -> tuple[IntArray, FloatArray, IntArray]:
+    """The n fittest of rows F (N, m) with violations V (N,): their rows, their crowding in their front, their front.
+
+    From the last front that finds room the most crowded go one by one, each time with the distances of those that are
+    left: going all at once by the first distances would empty a crowded place instead of thinning it.
+    """
     ranks = _ranks(F, V)
     by_rank = np.argsort(ranks, kind="mergesort")
     n = min(n, len(F))
@@ -106,12 +149,8 @@ def survivors(F: FloatArray, V: FloatArray, n: int) -> tuple[IntArray, FloatArra
         while end < len(F) and ranks[by_rank[end]] == ranks[by_rank[start]]:
             end += 1
         rows = by_rank[start:end]
-        distance = _crowding(F, rows)
-        chosen = np.arange(len(rows))
-        if end > n:
-            chosen = np.argsort(-distance, kind="mergesort")[: n - start]
-        for i in range(len(chosen)):
-            kept[start + i] = rows[chosen[i]]
-            crowding[start + i] = distance[chosen[i]]
+        chosen, distance = _least_crowded(F, rows, min(n, end) - start)
+        kept[start : start + len(chosen)] = rows[chosen]
+        crowding[start : start + len(chosen)] = distance
         start = end
     return kept, crowding, ranks[kept]
