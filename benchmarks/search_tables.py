@@ -5,10 +5,11 @@
 
 A strategy is a name and settings, NAME:setting=value:…; those of `ours` are the arguments of `search.loop.Search`.
 A budget counts distinct networks in canonical spelling. For every strategy: the median over the seeds with its 95 %
-bootstrap interval at each number of evaluations; in how many seeds the first strategy named is ahead, paired; and how
-many evaluations it took to 99 % of the hypervolume that `paper` has at its end, paired by seed (only where `paper`
-runs). Finished runs are kept in --results and not repeated: start it again to go on, or several at once with different
---seeds-from. Runs of ours count only for the code that made them.
+bootstrap interval at each number of evaluations; by how much the first strategy named is ahead on the same seeds, and
+in how many of them. Where `paper` runs: how many evaluations each took to 99 % of the hypervolume that `paper` has at
+its end (300 + 20 × 8), by seed. Finished runs are kept in --results and not repeated: start it again to go on, or
+several at once with different --seeds-from. Runs of ours count only for the code that made them; those of peers do
+not know their code: begin a new file when a peer was changed.
 """
 
 from __future__ import annotations
@@ -182,15 +183,16 @@ def _print_counts(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run
 
 
 def _print_row(spec: str, by_seed: dict[int, np.ndarray], first: dict[int, np.ndarray]) -> None:
-    """Medians and intervals, and where this is not the first strategy, in how many seeds that one is ahead."""
+    """Medians and intervals and, where this is not the first strategy, by how much that one is ahead on equal seeds."""
     table = np.stack(list(by_seed.values()))
-    cells = ["{:.4f} [{:.3f}, {:.3f}]".format(*median_interval(column)) for column in table.T]
+    cells = ["{:.4f} [{:.4f}, {:.4f}]".format(*median_interval(column)) for column in table.T]
+    click.echo(f"    {spec:<34} {'   '.join(cells)}   {len(by_seed)} seeds")
     both = sorted(set(by_seed) & set(first))
-    ahead = ""
     if by_seed is not first and both:
-        difference = np.stack([first[seed] - by_seed[seed] for seed in both])
-        ahead = "  ahead of it " + " ".join(f"{(d > 0).sum()}/{len(both)}" for d in difference.T)
-    click.echo(f"    {spec:<34} {'  '.join(cells)}  {len(by_seed)} seeds{ahead}")
+        ahead = np.stack([first[seed] - by_seed[seed] for seed in both])
+        cells = ["{:+.4f} [{:+.4f}, {:+.4f}]".format(*median_interval(column)) for column in ahead.T]
+        wins = " ".join(f"{(column > 0).sum()}/{len(both)}" for column in ahead.T)
+        click.echo(f"    {'  the first is ahead by':<34} {' '.join(cells)}   in {wins}")
 
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ def test_a_comparison_goes_on_where_it_was_cut_off(table: Path, tmp_path: Path) 
     second = CliRunner().invoke(search_tables.main, [*common, "--strategies", "random,nsga2", "--seeds", "2"])
     assert second.exit_code == 0, second.output
     assert len(results.read_text().splitlines()) == 4
-    assert "ahead of it" in second.output
+    assert "the first is ahead by" in second.output
 
 
 @pytest.mark.parametrize("spec", ["nonsense", "random:initial=3", "ours:space=3"])
