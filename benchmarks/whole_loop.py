@@ -29,9 +29,10 @@ from landscapes import FloatArray, Landscape, Values
 from search_tables import fingerprint
 from shares import median_interval
 
-from search import loop, surrogates
+from search import surrogates
 from search.evolution import infill
 from search.evolution.initialisation import IntArray, initial_sample, key
+from search.evolution.nsga2 import candidates
 from search.evolution.nsga2_pymoo import by_rounding
 from search.evolution.pareto import non_dominated
 from search.evolution.problem import Archive, Problem
@@ -85,9 +86,9 @@ def ours(landscape: Landscape, seed: int, generations: int, clock: Clock) -> Int
         return made
 
     with ExitStack() as stack:
-        stack.enter_context(patch.object(loop.surrogates, "create", create))
-        stack.enter_context(patch.object(loop, "candidates", clock.timed(INNER, loop.candidates)))
-        stack.enter_context(patch.object(loop.criteria, "choose", clock.timed(CHOICE, loop.criteria.choose)))
+        stack.enter_context(patch("search.surrogates.create", create))
+        stack.enter_context(patch("search.loop.candidates", clock.timed(INNER, candidates)))
+        stack.enter_context(patch("search.evolution.infill.choose", clock.timed(CHOICE, infill.choose)))
         mine = PROFILES["default"]
         search = Search(
             landscape.space,
@@ -131,9 +132,8 @@ def stock(landscape: Landscape, seed: int, generations: int, clock: Clock) -> In
             known = Archive(X, np.stack([-y, cost], axis=1))
             seen = {key(x) for x in X}
             new = infill.choose(CRITERION, problem, found, paper.infill, seen=seen, archive=known, spread=None, rng=rng)
-        X, y, cost = (
-            np.concatenate(pair) for pair in ((X, new), (y, landscape.observed(new)), (cost, landscape.cost(new)))
-        )
+        X, y = np.concatenate([X, new]), np.concatenate([y, landscape.observed(new)])
+        cost = np.concatenate([cost, landscape.cost(new)])
     return X
 
 
