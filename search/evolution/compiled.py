@@ -13,7 +13,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def helper(function: Function) -> Function:
     """Compiled into the functions that call it; these must be in the same file, whose change makes the cache stale."""
-    return numba.njit(function)  # type: ignore[no-any-return]
+    return numba.njit(function)
 
 
 def compiled(function: Function) -> Function:
@@ -21,7 +21,7 @@ def compiled(function: Function) -> Function:
     try:
         fast = numba.njit(cache=True)(function)
     except RuntimeError:  # neither the file's folder nor the user's is writable
-        return numba.njit(function)  # type: ignore[no-any-return]
+        return numba.njit(function)
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:

@@ -64,7 +64,7 @@ def evaluated(problem: Problem, X: IntArray) -> Candidates:
 def fitness(problem: Problem, X: IntArray) -> tuple[FloatArray, FloatArray]:
     """Objectives (n, m) and violation (n,) of canonical encodings; a violation of infinity: it cannot be run."""
     F, V = problem.objectives(X), problem.violation(X)
-    stopped = ~np.isfinite(F).all(axis=1)
+    stopped = np.asarray(~np.isfinite(F).all(axis=1))
     if stopped.any():
         F, V = np.where(stopped[:, None], 0.0, F), np.where(stopped, np.inf, V)
     return F, V

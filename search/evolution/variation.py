@@ -60,7 +60,7 @@ def breed(
                     j = int(rng.random() * (i + 1))
                     order[i], order[j] = order[j], order[i]
                 place = 0
-            parents[side] = _winner(F, V, crowding, order[place], order[place + 1])
+            parents[side] = _winner(F, V, crowding, int(order[place]), int(order[place + 1]))
             place += 2
         mixed = rng.random() < CROSSOVER
         for d in range(D):
@@ -75,7 +75,7 @@ def breed(
 
 
 @helper
-def _place(x: IntArray, marks: NDArray[np.uint64], table: NDArray[np.uint64]) -> tuple[int, np.uint64]:
+def _place(x: IntArray, marks: NDArray[np.uint64], table: NDArray[np.uint64]) -> tuple[np.uint64, np.uint64]:
     """Where encoding x is in the hash table or has its empty place, and its name."""
     name = np.uint64(0)
     for d in range(len(x)):

@@ -8,14 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mosegnet.common.errors import UserError
+from search.evolution.infill.binary_ga import hierarchical_ga
 from search.evolution.infill.hierarchical import hierarchical
+from search.evolution.infill.improvement import contribution, expected
 from search.evolution.infill.pool import Pool, new_candidates
+from search.evolution.infill.spread_out import gap, latency, survival
 from search.evolution.initialisation import IntArray, draw_unseen, key
 from search.evolution.problem import Archive, Candidates, FloatArray, Problem
 
 __all__ = ["DEFAULT", "NAMES", "check", "choose"]
 
-_CRITERIA: dict[str, Callable[[Pool, int], NDArray[np.int64]]] = {"hierarchical": hierarchical}
+_CRITERIA: dict[str, Callable[[Pool, int], NDArray[np.int64]]] = {
+    "hierarchical": hierarchical,
+    "hierarchical-ga": hierarchical_ga,
+    "survival": survival,
+    "contribution": contribution,
+    "latency": latency,
+    "gap": gap,
+    "ehvi": expected,
+}
 NAMES = tuple(_CRITERIA)
 DEFAULT = "hierarchical"
 

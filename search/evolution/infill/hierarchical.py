@@ -15,9 +15,15 @@ def hierarchical(pool: Pool, k: int) -> NDArray[np.int64]:
 
     Where the front has fewer than k, the rest are those that promise most accuracy.
     """
+    first = one_of_each(pool.objectives, front(pool.objectives))
+    if len(first) > k:
+        first = first[uniform_subset(pool.objectives[first, 1], k)]
+    return filled_up(pool, first, k)
+
+
+def filled_up(pool: Pool, chosen: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The chosen, and of the others those that promise most accuracy, until there are k."""
     F = pool.objectives
-    first = one_of_each(F, front(F))
-    chosen = first[uniform_subset(F[first, 1], k)] if len(first) > k else first
     others = np.setdiff1d(np.arange(len(F)), chosen)
     others = others[np.lexsort((others, F[others, 1], F[others, 0]))]
     return np.concatenate([chosen, others[: k - len(chosen)]])

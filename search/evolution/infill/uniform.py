@@ -29,6 +29,14 @@ def uniform_subset(values: ArrayLike, k: int) -> NDArray[np.int64]:
     return np.sort(order[_assign(distance, np.add)[0]])
 
 
+def statistic(values: FloatArray, chosen: NDArray[np.int64]) -> float:
+    """Kolmogorov-Smirnov statistic of the chosen values against uniform between the least and the greatest of all."""
+    k, low, high = len(chosen), values.min(), values.max()
+    u = (np.sort(values[chosen]) - low) / (high - low if high > low else 1.0)
+    rank = np.arange(1, k + 1)
+    return float(np.maximum(rank / k - u, u - (rank - 1) / k).max())
+
+
 def _assign(cost: FloatArray, combine: np.ufunc) -> tuple[NDArray[np.int64], float]:
     """For costs (k, n), the rising columns j_1 < … < j_k of least combined cost, and that cost.
 
