@@ -43,6 +43,8 @@ class Conductor:
         latency_ms: canonical encodings (n, D) to what the archive says of them, (n,).
         before_asking: called with the number of networks asked so far, before more are asked for.
         after_telling: called whenever the search was told something.
+        stop: called with the number of networks asked so far, before more are asked for: a reason to ask for no more.
+        over: whether to leave everything as it is, now; what is under way is then lost, and asked for again later.
     """
 
     def __init__(
@@ -56,10 +58,14 @@ class Conductor:
         latency_ms: Callable[[IntArray], FloatArray],
         before_asking: Callable[[int], None],
         after_telling: Callable[[], None],
+        stop: Callable[[int], str | None] = lambda asked: None,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._search, self._archive, self._pool = search, archive, pool
         self._budget, self._lag, self._latency_ms = budget, lag, latency_ms
         self._before_asking, self._after_telling = before_asking, after_telling
+        self._stop, self._over = stop, over
+        self._reason: str | None = None  # to ask for no more
         self._told = 0  # every id below it was told
         self._asked: set[int] = set()  # and not told
         self._under_way: dict[int, _Asked] = {}
@@ -83,11 +89,18 @@ class Conductor:
             for outcome in self._pool.completed():
                 self._keep(outcome, bar)
             self._tell()
+            if self._over():
+                return
 
     def _ask(self) -> None:
         """Hand out whole generations as long as the lag allows."""
         while (out := self._told + len(self._asked)) < self._budget and len(self._asked) <= self._lag:
             self._before_asking(out)
+            if self._reason is None and (reason := self._stop(out)):
+                self._reason = reason
+                note(reason)
+            if self._reason is not None or self._over():
+                return
             X = self._search.ask(self._budget - out)
             if not len(X):
                 if not self._asked:

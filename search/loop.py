@@ -251,6 +251,20 @@ class Search:
         """
         return self.history_from(0)
 
+    def hypervolume_after(self, generation: int) -> float:
+        """Of everything told up to the end of a generation, inside the constraints, by the tables of now."""
+        end = self._start_of(generation + 1)
+        miou = self._miou[:end]
+        wanted = np.where(self._wanted(self._encodings[:end], miou), miou, np.nan)
+        return hypervolume_of_costs(wanted, self._costs[:end], self.reference)
+
+    def known_generation(self, asked: int) -> int:
+        """The last generation that is known in full whenever a network is planned at place `asked`; -1 for none."""
+        end, generation = self._start_of(self._generation_of(asked)) - self._lag, -1
+        while self._start_of(generation + 2) <= end:
+            generation += 1
+        return generation
+
     def history_from(self, first: int) -> tuple[Generation, ...]:
         """`history` from generation `first` on; nothing is fitted for the generations before."""
         complete = 0
@@ -408,8 +422,7 @@ class Search:
         if generation not in self._history:
             start, end = self._start_of(generation), self._start_of(generation + 1)
             miou = self._miou[:end]
-            wanted = np.where(self._wanted(self._encodings[:end], miou), miou, np.nan)
-            volume = hypervolume_of_costs(wanted, self._costs[:end], self.reference)
+            volume = self.hypervolume_after(generation)
             tau = self._tau(generation, self._encodings[start:end], miou[start:]) if generation else None
             self._history[generation] = Generation(generation, len(miou), volume, tau)
         return self._history[generation]

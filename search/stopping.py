@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from search.loop import Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +17,11 @@ class Settling:
     generations: int
     share: float
 
-    def settled(self, history: Sequence[Generation]) -> bool:
-        """Whether the search can stop after these generations; the sample, generation 0, is where it begins."""
-        if not self.generations or len(history) <= self.generations:
+    def settled(self, generation: int, hypervolume: Callable[[int], float]) -> bool:
+        """Whether the search can stop after a generation; `hypervolume` tells that of any up to it, 0 the sample."""
+        if not self.generations or generation < self.generations:
             return False
-        now, before = history[-1].hypervolume, history[-1 - self.generations].hypervolume
+        now, before = hypervolume(generation), hypervolume(generation - self.generations)
         return now > 0 and now - before < self.share * now
 
     def describe(self) -> str:

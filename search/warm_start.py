@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mosegnet.common.errors import UserError
-from mosegnet.common.files import explain_os_errors, read_json, write_json
+from mosegnet.common.files import read_json, write_json
 from mosegnet.common.journal import read_journal
 from mosegnet.digits import FloatArray, IntArray
 from mosegnet.space import Space
 from search.evolution.initialisation import key
 from search.evolution.pareto import non_dominated_by
 from search.goals import Goals
+from search.wanted import config_of
 
 FILE = "first.json"
 _SCHEMA = "mosegnet-first-networks"
@@ -35,6 +36,13 @@ class FirstNetworks:
     def known(self) -> int:
         """How many have an accuracy."""
         return int((~np.isnan(self.miou)).sum())
+
+    @property
+    def sha256(self) -> str:
+        """Of networks and accuracies; empty for none."""
+        if not len(self.encodings):
+            return ""
+        return hashlib.sha256(self.encodings.tobytes() + self.miou.tobytes()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Keep them in the run's folder: a resumed run needs neither the other run nor the person's words."""
@@ -83,11 +91,12 @@ def gather(
     """
     X, miou = np.zeros((0, len(space.cardinalities)), dtype=np.int64), np.zeros(0)
     if run is not None:
+        config = config_of(run)
         X, miou = _archived(run, space)
         found = len(X)
         inside = goals.runs(X) if found else np.zeros(0, dtype=np.bool_)
         X, miou = X[inside], miou[inside]
-        same = _config(run).get("supernet_sha256") == supernet_sha256 and _config(run).get("data") == data
+        same = config.get("supernet_sha256") == supernet_sha256 and config.get("data") == data
         if same:
             say(f"{run}: {len(X)} of its {found} networks are taken over with their accuracies")
         else:
@@ -140,17 +149,6 @@ def _archived(run: Path, space: Space) -> tuple[IntArray, FloatArray]:
         return (space.canonical(X) if len(X) else X), np.array(list(scored.values()))
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path} holds networks of another space, or is damaged ({error}): name another run") from None
-
-
-def _config(run: Path) -> dict[str, object]:
-    path = run / "config.toml"
-    if not path.exists():
-        raise UserError(f"{run} holds no run to start from: --warm-start takes the folder of one")
-    try:
-        with explain_os_errors(path, "read"), open(path, "rb") as file:
-            return tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}): name another run") from None
 
 
 def _best(X: IntArray, miou: FloatArray, goals: Goals, most: int) -> NDArray[np.int64]:

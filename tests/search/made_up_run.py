@@ -28,6 +28,7 @@ TABLE = SimpleNamespace(space=SPACE, complete=True, predict=latency_ms)
 
 def configuration(**changed: Any) -> RunConfig:
     settings: dict[str, Any] = {"initial": 16, "generations": 6, "infill": 6, "surrogate": "ridge", "lag": 0, "seed": 3}
+    settings |= {"inner_generations": 10, "population": 20}
     rest = {"lut_sha256": "", "supernet_sha256": "", "data": "", "classes": [], "training": {}}
     return RunConfig(**(rest | settings | changed))
 

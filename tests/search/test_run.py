@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +17,21 @@ import pytest
 from click.testing import CliRunner
 
 import search.datasets
-import search.run
 from mosegnet.common.errors import UserError
 from profiler import lut as tables
+from search import profiles
 from search.archive import Archive
 from search.cli import cli
 from search.datasets import Dataset
 from search.evolution.pareto import non_dominated
 from search.in_the_loop import table_of
-from search.loop import Search
 
 
 def prepare(patch: pytest.MonkeyPatch, dataset: Dataset) -> None:
     """Every data set is the one of boxes, and the inner search is short."""
     patch.setattr(search.datasets, "load", lambda spec: dataset)
-    patch.setattr(search.run, "Search", partial(Search, inner_generations=10))
+    short = replace(profiles.PROFILES["default"], inner_generations=10)
+    patch.setitem(profiles.PROFILES, "default", short)
 
 
 @pytest.fixture
