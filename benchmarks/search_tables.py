@@ -163,8 +163,9 @@ def _print_table(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]
         first = next(iter(values.values()), {})
         for spec, by_seed in values.items():
             _print_row(spec, by_seed, first)
-            if corner == "whole" and landscape.name == "nas_bench_macro.csv flops" and spec in ELSEWHERE:
-                click.echo(f"    {'  (measured elsewhere)':<34} {ELSEWHERE[spec]}")
+            name = spec.partition(":")[0]
+            if corner == "whole" and landscape.name == "nas_bench_macro.csv flops" and name in ELSEWHERE:
+                click.echo(f"    {'  (measured elsewhere)':<34} {ELSEWHERE[name]}")
     _print_counts(landscape, runs)
 
 
