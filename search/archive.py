@@ -12,6 +12,8 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.journal import Journal, read_journal
 from search.evolution.initialisation import IntArray, SearchSpace, key
 
+TAKEN_OVER = "taken over"  # the worker of a network whose accuracy another run knew
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -26,6 +28,7 @@ class Evaluated:
     attempts: int = 1
     worker: str | None = None  # who made the last attempt
     seconds: float | None = None  # that the last attempt took
+    ended: float | None = None  # when, in seconds since 1970
 
 
 class Archive:
@@ -90,6 +93,7 @@ class Archive:
         attempts: int = 1,
         worker: str | None = None,
         seconds: float | None = None,
+        ended: float | None = None,
     ) -> Evaluated:
         """Add one network; it is on the disk when this returns. A NaN accuracy is kept as a failure.
 
@@ -111,6 +115,7 @@ class Archive:
             attempts=attempts,
             worker=worker,
             seconds=None if seconds is None else round(seconds, 3),
+            ended=None if ended is None else round(ended, 3),
         )
         self._check(network)
         assert self._journal is not None, "the archive was opened for reading"
@@ -163,8 +168,7 @@ def _parse(record: dict[str, Any]) -> Evaluated:
     if not isinstance(known["id"], int):
         raise ValueError(f"an id of {known['id']!r}")
     known["attempts"] = int(record.get("attempts", 1))  # lines of older versions have no more than the above
-    known["worker"] = record.get("worker")
-    known["seconds"] = record.get("seconds")
+    known |= {name: record.get(name) for name in ("worker", "seconds", "ended")}
     return Evaluated(**known)
 
 

@@ -6,6 +6,7 @@ import click
 
 from mosegnet.common.console import run_command
 from search.commands.encodings import export, sample, space
+from search.commands.looking import compare, status
 from search.commands.picking import pick
 from search.commands.running import report, run
 from search.commands.training import evaluate, landscape, train_supernet
@@ -21,7 +22,7 @@ def cli() -> None:
     """
 
 
-for command in (space, sample, train_supernet, evaluate, landscape, run, report, pick, export):
+for command in (space, sample, train_supernet, evaluate, landscape, run, status, report, pick, compare, export):
     cli.add_command(command)
 
 

@@ -6,6 +6,7 @@ same networks whatever the number of workers, their speed, and however often the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 from mosegnet.common.console import Bar, note
 from mosegnet.common.errors import DeviceError
 from mosegnet.digits import FloatArray, IntArray
-from search.archive import Archive, Evaluated
+from search.archive import TAKEN_OVER, Archive, Evaluated
 from search.loop import Search
 from search.workers import Outcome, Pool
 
@@ -69,9 +70,10 @@ class Conductor:
         self._told = 0  # every id below it was told
         self._asked: set[int] = set()  # and not told
         self._under_way: dict[int, _Asked] = {}
-        self._scored = any(network.miou is not None for network in archive.networks)
+        own = [network for network in archive.networks if network.worker != TAKEN_OVER]
+        self._scored = any(network.miou is not None for network in own)
         self._failed = 0  # here, while nothing was scored
-        self._again = set() if self._scored else {network.id for network in archive.networks}
+        self._again = set() if self._scored else {network.id for network in own}
 
     def go(self, bar: Bar) -> None:
         """Evaluate until the budget is used, or the space.
@@ -137,6 +139,7 @@ class Conductor:
             attempts=outcome.attempts,
             worker=outcome.worker,
             seconds=outcome.seconds,
+            ended=time.time(),
         )
         self._again.discard(network.id)
         bar.advance(1, _described(network))

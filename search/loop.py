@@ -17,14 +17,14 @@ from scipy.stats import kendalltau
 
 from mosegnet.common.errors import UserError
 from search import surrogates
+from search.cheap_side import drawn, first_sample
+from search.evolution import engines
 from search.evolution import infill as criteria
-from search.evolution.feasible import Found, draw_inside
 from search.evolution.hypervolume import ReferencePoint, hypervolume_of_costs
-from search.evolution.initialisation import IntArray, SearchSpace, bounds, distinct, draw_unseen, key
-from search.evolution.nsga2 import candidates
+from search.evolution.initialisation import IntArray, SearchSpace, distinct, key
 from search.evolution.pareto import non_dominated_by
 from search.evolution.problem import Archive, Problem, unconstrained
-from search.goals import Goals, described, of_latency
+from search.goals import Goals, of_latency
 from search.predicted_limit import below
 from search.surrogates.base import UncertainSurrogate
 from search.surrogates.threads import one_thread
@@ -82,8 +82,9 @@ class Search:
         infill: networks of each generation.
         surrogate: a name from `search.surrogates.NAMES`.
         criterion: how the networks of a generation are chosen, a name from `search.evolution.infill.NAMES`.
-        population: of the inner NSGA-II.
-        inner_generations: of the inner NSGA-II.
+        inner: the search of the surrogate's promises, a name from `search.evolution.engines.NAMES`.
+        population: of the inner search.
+        inner_generations: of the inner search.
         lag: a generation is planned without the last so many networks before it, so that it can be asked for while
             they are evaluated; the result then depends on `lag`, but on no timing.
         first: networks to evaluate before all others, (n, D), in this order.
@@ -105,6 +106,7 @@ class Search:
         infill: int = 8,
         surrogate: str = surrogates.DEFAULT,
         criterion: str = criteria.DEFAULT,
+        inner: str = engines.DEFAULT,
         population: int = 100,
         inner_generations: int = 300,
         lag: int = 0,
@@ -126,7 +128,8 @@ class Search:
         self._goals = latency if isinstance(latency, Goals) else of_latency(latency)
         self._initial, self._infill, self._surrogate = initial, infill, surrogate
         criteria.check(criterion)
-        self._criterion = criterion
+        engines.check(inner)
+        self._criterion, self._inner = criterion, inner
         self._population, self._inner_generations = population, inner_generations
         self._lag = lag
         self._encodings = np.zeros((0, len(space.cardinalities)), dtype=np.int64)  # told, in order, failed ones too
@@ -137,7 +140,8 @@ class Search:
         self._plans: dict[int, _Plan] = {}  # of the generations that were not told in full
         self._history: dict[int, Generation] = {}
         self._exhausted = False
-        sample = self._first_sample(first)
+        sample = first_sample(space, self._goals, initial, first, self._rng(0))
+        self._initial = max(initial, 0 if first is None else len(distinct(space.canonical(first))))
         self._first_plan = _Plan(sample, None)
         self.reference = reference or self._corner(sample)
 
@@ -285,54 +289,8 @@ class Search:
                 self._plans[generation] = self._make_plan(generation)
         return self._plans[generation]
 
-    def _first_sample(self, first: ArrayLike | None) -> IntArray:
-        """Generation 0: the networks asked for by hand, both bounds of the space, and random ones."""
-        wanted = np.zeros((0, len(self._space.cardinalities)), dtype=np.int64)
-        if first is not None and len(np.asarray(first)):
-            wanted = distinct(self._space.canonical(first))
-        for x in wanted[~self._goals.runs(wanted)] if len(wanted) else wanted:
-            raise UserError(f"network {x.tolist()} {self._why_not(x)}, so it is not evaluated: leave it out")
-        self._initial = max(self._initial, len(wanted))
-        ends = bounds(self._space)
-        known = distinct(np.concatenate([wanted, ends[self._goals.runs(ends)]]))[: self._initial]
-        seen, rng, missing = {key(x) for x in known}, self._rng(0), self._initial - len(known)
-        if self._goals.limits:
-            found = draw_inside(self._space, self._outside, missing, seen, rng, known)
-            if found.violation > 0:
-                raise UserError(self._unmet(found))
-            drawn = found.inside
-        else:
-            drawn = draw_unseen(self._space, missing, seen, rng, self._goals.runs)
-        sample = np.concatenate([known, drawn])
-        if not len(sample):
-            raise UserError("the device can run no network of this space")
-        return sample
-
-    def _why_not(self, x: IntArray) -> str:
-        if np.isinf(self._goals.costs_of(x[None])).any():
-            return "cannot be run on this device"
-        said = " and ".join(limit.text for limit in self._goals.limits)
-        return f"is outside {said} ({described(self._goals.limits, x)})"
-
     def _draw(self, n: int, seen: set[bytes], rng: np.random.Generator, start: IntArray) -> IntArray:
-        """Up to n networks that can be run inside the limits, none of them seen; fewer only when no more are found."""
-        if not self._goals.limits:
-            return draw_unseen(self._space, n, seen, rng, self._goals.runs)
-        return draw_inside(self._space, self._outside, n, seen, rng, start).inside
-
-    def _unmet(self, found: Found) -> str:
-        said = " and ".join(limit.text for limit in self._goals.limits)
-        verb = "meets" if found.exact else "was found that meets"
-        if not np.isfinite(found.violation):
-            return f"no network {verb} {said}: relax a requirement"
-        return (
-            f"no network {verb} {said}: the nearest has {described(self._goals.limits, found.nearest)}, "
-            f"{100 * found.violation:.2g} % outside; relax a requirement"
-        )
-
-    def _outside(self, X: IntArray) -> FloatArray:
-        """How far networks are outside the limits, (n,); infinity where they cannot be run."""
-        return np.where(np.isfinite(self._goals.costs_of(X)).all(axis=1), self._goals.violation(X), np.inf)
+        return drawn(self._space, self._goals, n, seen, rng, start)
 
     def _corner(self, sample: IntArray) -> ReferencePoint:
         worst = [1.1 * float(cost) for cost in self._goals.costs_of(sample).max(axis=0)]
@@ -349,9 +307,8 @@ class Search:
         problem = self._problem(surrogate, X, miou)
         front = self._front_rows(X, miou, costs)
         start = X[front if len(front) else non_dominated_by(miou, costs)]
-        found = candidates(
-            problem, population=self._population, generations=self._inner_generations, start=start, rng=rng
-        )
+        size = {"population": self._population, "generations": self._inner_generations}
+        found = engines.candidates(self._inner, problem, start=start, rng=rng, **size)
         spread = surrogate.predict_std(found.encodings) if isinstance(surrogate, UncertainSurrogate) else None
         picked = criteria.choose(
             self._criterion,
@@ -378,7 +335,7 @@ class Search:
         if not goals.constrained:
             return Problem(self._space, objectives, runs=goals.runs)
         scored = ~np.isnan(miou)
-        accuracy = unconstrained
+        accuracy: Callable[[IntArray], FloatArray] = unconstrained
         if np.isfinite(goals.least_miou):
             accuracy = below(surrogate.predict, surrogate.predict(X[scored]), miou[scored] >= goals.least_miou)
 

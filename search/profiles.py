@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mosegnet.common.errors import UserError
 from search import surrogates
+from search.evolution import engines
 from search.evolution import infill as criteria
 from search.stopping import NEVER, Settling
 
@@ -20,7 +21,8 @@ class Profile:
     infill: int  # networks of each generation
     surrogate: str
     criterion: str  # how a generation's networks are chosen
-    population: int  # of the inner NSGA-II
+    inner: str  # the search of the surrogate's promises
+    population: int  # of the inner search
     inner_generations: int
     settling: Settling
 
@@ -37,7 +39,8 @@ PROFILES = {
         generations=20,
         infill=8,
         surrogate="ranknet-paper" if "ranknet-paper" in surrogates.NAMES else "ranknet",
-        criterion="paper" if "paper" in criteria.NAMES else criteria.DEFAULT,
+        criterion="hierarchical-ga",
+        inner="nsga2-sbx",
         population=100,
         inner_generations=1000,
         settling=NEVER,
@@ -48,6 +51,7 @@ PROFILES = {
         infill=8,
         surrogate=surrogates.DEFAULT,
         criterion=criteria.DEFAULT,
+        inner=engines.DEFAULT,
         population=100,
         inner_generations=300,
         settling=Settling(generations=8, share=0.001),

@@ -23,7 +23,7 @@ from mosegnet.common.journal import Journal, read_journal
 from mosegnet.digits import FloatArray, IntArray
 from profiler.lut import Lut
 from search import profiles
-from search.archive import Archive
+from search.archive import TAKEN_OVER, Archive
 from search.conduct import Conductor
 from search.goals import Goals, of_latency
 from search.in_the_loop import DeviceInTheLoop
@@ -53,6 +53,7 @@ class RunConfig:
     classes: list[str]
     training: dict[str, Any]  # the supernet's
     criterion: str = _PROFILE.criterion
+    inner: str = _PROFILE.inner
     population: int = _PROFILE.population
     inner_generations: int = _PROFILE.inner_generations
     budget: int = 0  # networks in all, those taken over included; 0 for whole generations
@@ -133,6 +134,7 @@ def make_search(config: RunConfig, lut: Lut, goals: Goals | None, first: FirstNe
         surrogate=config.surrogate,
         lag=config.lag,
         criterion=config.criterion,
+        inner=config.inner,
         population=config.population,
         inner_generations=config.inner_generations,
         first=None if first is None else first.encodings,
@@ -219,7 +221,8 @@ def _take_over(archive: Archive, first: FirstNetworks | None, lut: Lut) -> None:
         return
     for number, (x, miou) in enumerate(zip(first.encodings, first.miou, strict=True)):
         if not np.isnan(miou) and archive.find(x) is None:
-            archive.append(x, float(miou), float(lut.predict(x)[0]), 0, id=number, worker="taken over", seconds=0.0)
+            latency_ms = float(lut.predict(x[None])[0])
+            archive.append(x, float(miou), latency_ms, 0, id=number, worker=TAKEN_OVER, seconds=0.0)
 
 
 class GenerationLog:

@@ -28,7 +28,18 @@ _TITLES = {
     "params": Title("parameters", "M", 1e6),
     "memory": Title("activations written", "MB", 1e6),
 }
-_SAID = ("objectives", "require", "seed", "initial", "generations", "budget", "infill", "surrogate", "criterion")
+_SAID = (
+    "objectives",
+    "require",
+    "seed",
+    "initial",
+    "generations",
+    "budget",
+    "infill",
+    "surrogate",
+    "criterion",
+    "inner",
+)
 _PACKAGES = ("mosegnas-hil", "torch", "onnxruntime", "pymoo", "numpy")
 
 

@@ -155,7 +155,8 @@ def _best(X: IntArray, miou: FloatArray, goals: Goals, most: int) -> NDArray[np.
     """Rows of at most so many networks, front by front."""
     if not len(X):
         return np.zeros(0, dtype=np.int64)
-    costs, left, rows = goals.costs_of(X), miou.copy(), []
+    rows: list[int] = []
+    costs, left = goals.costs_of(X), miou.copy()
     while len(rows) < most and not np.isnan(left).all():
         front = non_dominated_by(left, costs)
         rows += [int(row) for row in front]

@@ -84,7 +84,7 @@ def run(
     for split in ("supernet", "search"):
         dataset.split(split)  # read or painted before the search's own time estimate begins
     fingerprint = trained.fingerprint()
-    first = wishes.first(table.space, goals, folder, resume, fingerprint, data, most=profile.initial // 2)
+    first = wishes.first(table.space, goals, folder, resume, fingerprint, data, most=wishes.sample(profile) // 2)
     config = RunConfig(
         lut_sha256=table.sha256,
         supernet_sha256=fingerprint,
@@ -96,6 +96,7 @@ def run(
         classes=list(dataset.classes),
         training=trained.training,
         criterion=profile.criterion,
+        inner=profile.inner,
         population=profile.population,
         inner_generations=profile.inner_generations,
         settle_generations=profile.settling.generations,

@@ -65,6 +65,12 @@ class Wishes:
             profile = replace(profile, settling=profiles.profile(profiles.DEFAULT).settling)
         return profile
 
+    def sample(self, profile: Profile) -> int:
+        """Networks of the first sample, whatever the run begins with."""
+        if self.initial is not None:
+            return self.initial
+        return profile.initial if self.budget is None else profile.initial_of(self.budget)
+
     def amounts(self, profile: Profile, first: FirstNetworks) -> dict[str, int]:
         """`initial`, `generations` and `budget` of the run's configuration; networks taken over cost nothing.
 
@@ -73,7 +79,7 @@ class Wishes:
         """
         known, begun = first.known, len(first.encodings)
         if self.budget is None:
-            initial = max(profile.initial if self.initial is None else self.initial, begun)
+            initial = max(self.sample(profile), begun)
             return {"initial": initial, "generations": profile.generations, "budget": 0}
         total = self.budget + known
         initial = max(profile.initial_of(total) if self.initial is None else self.initial, begun)

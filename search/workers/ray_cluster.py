@@ -68,7 +68,7 @@ class Cluster:
         try:
             event: Event = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
-            return Lost(reason(error))
+            return Lost(f"{type(error).__name__}: {str(error).splitlines()[0]}")
         return event
 
 

@@ -68,7 +68,7 @@ def run(*args: str) -> None:
 def results(folder: Path) -> list[dict]:
     """The archive by id, without the times that evaluations took."""
     lines = [json.loads(line) for line in (folder / "archive.jsonl").read_text().splitlines()]
-    return sorted(({**line, "seconds": None} for line in lines), key=lambda line: line["id"])
+    return sorted(({**line, "seconds": None, "ended": None} for line in lines), key=lambda line: line["id"])
 
 
 @pytest.fixture(scope="module")
