@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from search.surrogates.base import FloatArray, IntArray, Surrogate, UncertainSurrogate
@@ -24,6 +25,7 @@ CANDIDATES: dict[str, type[Surrogate]] = {
     "lightgbm": LightGbm,
 }
 _FOLDS = 5
+_ENOUGH = 2  # folds, where the first leads all others in each
 _FEWEST = 30  # networks; with fewer, folds say nothing
 _MOST = 200  # networks that are cross-validated, drawn evenly from more
 _SURE = 2.0  # standard errors, over the folds, by which another has to lead the first
@@ -41,8 +43,8 @@ class _Choice:
 class Auto(UncertainSurrogate):
     """The process over digits, unless another surrogate, or its mean with the process, clearly ranks better.
 
-    Five folds of at most two hundred networks; a lead counts where it is worth having and twice its standard error
-    over the folds. What is chosen, and why, depends on the samples and the seed alone.
+    Up to five folds of at most two hundred networks; a lead counts where it is worth having and more than twice its
+    standard error over the folds. What is chosen, and why, depends on the samples and the seed alone.
     """
 
     def __init__(self, cardinalities: Sequence[int], seed: int) -> None:
@@ -74,32 +76,40 @@ class Auto(UncertainSurrogate):
             return _Choice((FIRST,), None, 1.0, f"{len(t)} networks are too few to compare on")
         order = np.random.default_rng(self.seed).permutation(len(t))[:_MOST]
         X, t = X[order], t[order]
-        predictions = self._out_of_fold(X, t)
-        for name in list(CANDIDATES)[1:]:
-            predictions[f"{FIRST} {name}"] = (predictions[FIRST] + predictions[name]) / 2
-        taus = {name: _fold_taus(predicted, t) for name, predicted in predictions.items()}
-        best = max(taus, key=lambda name: taus[name].mean())
-        lead = taus[best] - taus[FIRST]
-        error = lead.std(ddof=1) / np.sqrt(_FOLDS)
-        name = best if lead.mean() > max(_WORTH, _SURE * error) else FIRST
-        means = ", ".join(f"{' + '.join(other.split())} {tau.mean():.3f}" for other, tau in taus.items())
+        names = [*CANDIDATES, *(f"{FIRST} {name}" for name in list(CANDIDATES)[1:])]
+        taus: dict[str, list[float]] = {name: [] for name in names}
+        squares: dict[str, list[float]] = {name: [] for name in names}
+        for fold in range(_FOLDS):
+            for name, (tau, square) in self._held_out(X, t, np.arange(len(t)) % _FOLDS == fold).items():
+                taus[name].append(tau)
+                squares[name].append(square)
+            if fold + 1 == _ENOUGH and _leads_everywhere(taus):
+                break
+        name = _best({name: np.array(found) for name, found in taus.items()})
+        means = ", ".join(f"{' + '.join(other.split())} {np.mean(found):.3f}" for other, found in taus.items())
         return _Choice(
             tuple(name.split()),
-            float(taus[name].mean()),
-            float(np.sqrt(np.mean((predictions[name] - t) ** 2))),
-            f"tau over {_FOLDS} folds of {len(t)} networks: {means}",
+            float(np.mean(taus[name])),
+            float(np.sqrt(np.mean(squares[name]))),
+            f"tau over {len(taus[name])} folds of {len(t)} networks: {means}",
         )
 
-    def _out_of_fold(self, X: IntArray, t: FloatArray) -> dict[str, FloatArray]:
-        """What each candidate says of every network when it has not seen its fold."""
-        fold = np.arange(len(t)) % _FOLDS
-        predictions = {name: np.empty(len(t)) for name in CANDIDATES}
-        for held in range(_FOLDS):
-            known, unseen = fold != held, fold == held
-            for name, maker in CANDIDATES.items():
-                own = maker(self.digits.cardinalities, self.seed).fit(X[known], t[known])
-                predictions[name][unseen] = own.predict(X[unseen])
-        return predictions
+    def _held_out(self, X: IntArray, t: FloatArray, unseen: NDArray[np.bool_]) -> dict[str, tuple[float, float]]:
+        """tau and mean squared error of each candidate, and of its mean with the first, on one fold."""
+        predictions = {
+            name: maker(self.digits.cardinalities, self.seed).fit(X[~unseen], t[~unseen]).predict(X[unseen])
+            for name, maker in CANDIDATES.items()
+        }
+        for name in list(CANDIDATES)[1:]:
+            predictions[f"{FIRST} {name}"] = (predictions[FIRST] + predictions[name]) / 2
+        truth = t[unseen]
+        return {
+            name: (
+                float(np.nan_to_num(kendalltau(predicted, truth).statistic)),
+                float(np.mean((predicted - truth) ** 2)),
+            )
+            for name, predicted in predictions.items()
+        }
 
     def _predict(self, X: IntArray) -> FloatArray:
         if len(self._members) == 1:
@@ -114,8 +124,14 @@ class Auto(UncertainSurrogate):
         return np.full(len(X), self._choice.error)
 
 
-def _fold_taus(predicted: FloatArray, t: FloatArray) -> FloatArray:
-    """Kendall's tau within every fold, 0 where one ties all, shape (folds,)."""
-    fold = np.arange(len(t)) % _FOLDS
-    taus = [kendalltau(predicted[fold == held], t[fold == held]).statistic for held in range(_FOLDS)]
-    return np.nan_to_num(np.array(taus))
+def _leads_everywhere(taus: dict[str, list[float]]) -> bool:
+    """Whether the first is ahead of all others in every fold so far."""
+    return all(np.greater(taus[FIRST], found).all() for name, found in taus.items() if name != FIRST)
+
+
+def _best(taus: dict[str, FloatArray]) -> str:
+    """The candidate whose tau over the folds leads beyond doubt; the first where none does."""
+    best = max(taus, key=lambda name: taus[name].mean())
+    lead = taus[best] - taus[FIRST]
+    error = lead.std(ddof=1) / np.sqrt(len(lead))
+    return best if lead.mean() > max(_WORTH, _SURE * error) else FIRST

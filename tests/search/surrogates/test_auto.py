@@ -46,7 +46,7 @@ def test_the_reason_names_every_candidate_and_its_tau() -> None:
     own = Auto(CARDINALITIES, 0).fit(X, y)
     assert own.chosen == ("gp",)
     for name in auto.CANDIDATES:
-        assert f"{name} 0." in own.reason
+        assert f"{name} 0." in own.reason, own.reason
     assert own.cross_validated_tau is not None
     assert own.cross_validated_tau > 0.8
     alone = surrogates.create("gp", CARDINALITIES, 0).fit(X, y)
