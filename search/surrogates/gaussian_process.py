@@ -14,12 +14,12 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from search.surrogates.base import FloatArray, IntArray, UncertainSurrogate
 from search.surrogates.digit_kernel import SCALARS, DigitKernel, Parts
-from search.surrogates.warp import Unbend, bend_targets
+from search.surrogates.warp import BENDS, Unbend, bend_targets
 
 _JITTER = 1e-6
 _LEVEL = 0.1  # variance of the constant that all networks share; the bent targets have mean 0
 _NOT_POSITIVE = 1e10  # the objective where rounding leaves no covariance: the line search steps back
-_STEPS = 60
+_STEPS = 30  # twice as many change tau by less than 0.001
 _FITTED_SAMPLES = 400  # parameters are found on so many samples; all samples then predict
 
 
@@ -58,11 +58,11 @@ class DigitProcess(UncertainSurrogate):
         self._condition(theta, self.digits.one_hot(X), t)
 
     def _priors(self) -> None:
-        """Normal, on theta = bend, log noise, then the kernel's."""
+        """Normal, on theta = bends, log noise, then the kernel's."""
         D = self._kernel.digits
         kernel_mean = [np.log([0.5, 0.5]), [0.0, 0.0], np.zeros(D), np.full(D, np.log(2.0 / D))]
-        self._prior_mean = np.concatenate([[0.0, np.log(0.03)], *kernel_mean])
-        self._prior_std = np.concatenate([[1.0, 1.5], np.full(SCALARS, 1.5), np.ones(2 * D)])
+        self._prior_mean = np.concatenate([[0.0, np.log(0.1), np.log(0.03)], *kernel_mean])
+        self._prior_std = np.concatenate([[1.0, 2.0, 1.5], np.full(SCALARS, 1.5), np.ones(2 * D)])
 
     def _find(self, H: FloatArray, t: FloatArray) -> FloatArray:
         """The most probable parameters."""
@@ -79,38 +79,38 @@ class DigitProcess(UncertainSurrogate):
 
     def _objective(self, theta: FloatArray, H: FloatArray, t: FloatArray) -> tuple[float, FloatArray]:
         """Negative log posterior and its gradient in theta."""
-        noise, inner = np.exp(theta[1]), theta[2:]
+        noise, inner = np.exp(theta[BENDS]), theta[BENDS + 1 :]
         additive, joint = _covariances(self._kernel.parts(inner), H, H)
         try:
             factor = cho_factor(_with_noise(additive + joint, noise), lower=True)
         except LinAlgError:
             return _NOT_POSITIVE, np.zeros(len(theta))
-        bent = bend_targets(t, theta[0])
+        bent = bend_targets(t, theta[:BENDS])
         alpha = cho_solve(factor, bent.values)
         z = (theta - self._prior_mean) / self._prior_std
         value = 0.5 * bent.values @ alpha + np.log(np.diag(factor[0])).sum() - bent.log_jacobian + 0.5 * z @ z
         inverse = np.tril(dpotri(factor[0], lower=1)[0])  # LAPACK fills the lower triangle only
         inverse += np.tril(inverse, -1).T
         G = 0.5 * (inverse - np.outer(alpha, alpha))  # dvalue/dK, (n, n)
-        by_bend = alpha @ bent.values_slope - bent.log_jacobian_slope
+        by_bends = bent.values_slopes @ alpha - bent.log_jacobian_slopes
         by_kernel = self._kernel.gradient(inner, H.T @ (G @ H), H.T @ ((G * joint) @ H))
-        return float(value), np.concatenate([[by_bend, noise * np.trace(G)], by_kernel]) + z / self._prior_std
+        return float(value), np.concatenate([by_bends, [noise * np.trace(G)], by_kernel]) + z / self._prior_std
 
     def _condition(self, theta: FloatArray, H: FloatArray, t: FloatArray) -> None:
         """Take the samples in, and lay down per option what a prediction adds up."""
-        self._parts = self._kernel.parts(theta[2:])
+        self._parts = self._kernel.parts(theta[BENDS + 1 :])
         self._hot = H
         self._offsets = np.concatenate([[0], np.cumsum(self.digits.cardinalities)[:-1]])
         K = np.add(*_covariances(self._parts, H, H))
-        noise = np.exp(theta[1])
+        noise = np.exp(theta[BENDS])
         while True:
             try:
                 self._factor = cho_factor(_with_noise(K, noise), lower=True)
                 break
             except LinAlgError:
                 noise *= 10
-        alpha = cho_solve(self._factor, bend_targets(t, theta[0]).values)
-        self._unbend = Unbend(t, theta[0])
+        alpha = cho_solve(self._factor, bend_targets(t, theta[:BENDS]).values)
+        self._unbend = Unbend(t, theta[:BENDS])
         self._constant = _LEVEL * alpha.sum()
         self._effects = self._parts.additive @ (H.T @ alpha)  # (C,)
         self._nearness = np.ascontiguousarray((-self._parts.distance @ H.T).astype(np.float32))  # (C, n)

@@ -14,7 +14,7 @@ from search.surrogates.trees import Boosting, Tree
 PAPER_TEACHERS: tuple[type[Surrogate], ...] = (CubicRbf, Tree, Boosting)
 # The paper's three and, fourth, ridge regression: on the accuracy tables of supernets that we could measure it ranks
 # better than any of the three from the same few samples, and a pupil gets no better than its teachers.
-TEACHERS = (*PAPER_TEACHERS, OneHotRidge)
+TEACHERS: tuple[type[Surrogate], ...] = (*PAPER_TEACHERS, OneHotRidge)
 
 
 def synthetic_samples(
