@@ -37,6 +37,7 @@ PAPER: dict[str, strategies.Setting] = {
     "infill": _TABLE_I.infill,
     "surrogate": _TABLE_I.surrogate,
     "criterion": _TABLE_I.criterion,
+    "inner": _TABLE_I.inner,
     "population": _TABLE_I.population,
     "inner_generations": _TABLE_I.inner_generations,
 }

@@ -30,10 +30,8 @@ from search_tables import fingerprint
 from shares import median_interval
 
 from search import surrogates
-from search.evolution import infill
+from search.evolution import engines, infill
 from search.evolution.initialisation import IntArray, initial_sample, key
-from search.evolution.nsga2 import candidates
-from search.evolution.nsga2_pymoo import by_rounding
 from search.evolution.pareto import non_dominated
 from search.evolution.problem import Archive, Problem
 from search.loop import Search
@@ -41,7 +39,6 @@ from search.profiles import PROFILES
 from search.surrogates.threads import one_thread
 
 LOOK_UPS, SURROGATE, INNER, CHOICE = "look-ups", "surrogate", "inner search", "choice"
-RECIPE, CRITERION = "ranknet-paper", "hierarchical-ga"
 
 
 class Clock:
@@ -87,7 +84,7 @@ def ours(landscape: Landscape, seed: int, generations: int, clock: Clock) -> Int
 
     with ExitStack() as stack:
         stack.enter_context(patch("search.surrogates.create", create))
-        stack.enter_context(patch("search.loop.candidates", clock.timed(INNER, candidates)))
+        stack.enter_context(patch("search.evolution.engines.candidates", clock.timed(INNER, engines.candidates)))
         stack.enter_context(patch("search.evolution.infill.choose", clock.timed(CHOICE, infill.choose)))
         mine = PROFILES["default"]
         search = Search(
@@ -98,6 +95,7 @@ def ours(landscape: Landscape, seed: int, generations: int, clock: Clock) -> Int
             infill=PROFILES["paper"].infill,
             surrogate=mine.surrogate,
             criterion=mine.criterion,
+            inner=mine.inner,
             population=mine.population,
             inner_generations=mine.inner_generations,
         )
@@ -116,12 +114,13 @@ def stock(landscape: Landscape, seed: int, generations: int, clock: Clock) -> In
     X = initial_sample(space, paper.initial, rng)
     y, cost = landscape.observed(X), landscape.cost(X)
     for _ in range(generations):
-        model = surrogates.create(RECIPE, space.cardinalities, int(rng.integers(2**31)))
+        model = surrogates.create(paper.surrogate, space.cardinalities, int(rng.integers(2**31)))
         with clock.part(SURROGATE):
             model.fit(X, y)
         problem = Problem(space, _predicted(clock.timed(SURROGATE, model.predict), landscape.cost))
         with clock.part(INNER):
-            found = by_rounding(
+            found = engines.candidates(
+                paper.inner,
                 problem,
                 population=paper.population,
                 generations=paper.inner_generations,
@@ -131,7 +130,9 @@ def stock(landscape: Landscape, seed: int, generations: int, clock: Clock) -> In
         with clock.part(CHOICE):
             known = Archive(X, np.stack([-y, cost], axis=1))
             seen = {key(x) for x in X}
-            new = infill.choose(CRITERION, problem, found, paper.infill, seen=seen, archive=known, spread=None, rng=rng)
+            new = infill.choose(
+                paper.criterion, problem, found, paper.infill, seen=seen, archive=known, spread=None, rng=rng
+            )
         X, y = np.concatenate([X, new]), np.concatenate([y, landscape.observed(new)])
         cost = np.concatenate([cost, landscape.cost(new)])
     return X

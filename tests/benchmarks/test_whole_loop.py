@@ -25,8 +25,6 @@ def small_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"initial": 10, "infill": 3, "population": 8, "inner_generations": 3}
     for name in ("paper", "default"):
         monkeypatch.setitem(PROFILES, name, replace(PROFILES[name], **small, surrogate="ridge"))
-    monkeypatch.setattr(whole_loop, "RECIPE", "ridge")
-    monkeypatch.setattr(whole_loop, "CRITERION", "hierarchical")
 
 
 def test_both_sides_evaluate_as_many_and_begin_alike(small_profiles: None) -> None:
