@@ -144,7 +144,7 @@ def _one(
 def fingerprint() -> str:
     """Twelve letters that change with the code of our search."""
     folder = Path(search.__file__).parent
-    files = [folder / "loop.py", *sorted(folder.glob("objectives*.py"))]
+    files = [folder / f"{module}.py" for module in ("loop", "cheap_side", "goals", "predicted_limit", "profiles")]
     files += sorted(path for part in ("evolution", "surrogates") for path in (folder / part).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
@@ -154,7 +154,9 @@ def fingerprint() -> str:
 
 def _print_table(landscape: landscapes.Landscape, runs: dict[str, dict[int, Run]], points: Sequence[int]) -> None:
     runs = {spec: by_seed for spec, by_seed in runs.items() if by_seed}
-    click.echo(f"\n{landscape.name}: {landscape.space.cardinalities} digits, front of {len(landscape.front[0])}")
+    click.echo(
+        f"\n{landscape.name}: {len(landscape.space.cardinalities)} digits, front of {len(landscape.front[0])} networks"
+    )
     for corner, reference in landscape.corners.items():
         click.echo(f"  {corner}, accuracy above {reference.miou:g}: share of the front after {points} evaluations")
         values = {
