@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from landscape29 import Landscape
+from landscapes import Landscape, synthetic
 
 from search import surrogates
 from search.evolution import engines
@@ -37,7 +37,7 @@ STOCK = "nsga2-sbx"
 def main(lut: Path | None, surrogate: str, names: str, population: int, generations: str, seeds: int) -> None:
     """Print for each checkpoint and search the mean hypervolume, its least and greatest, CPU seconds and the ratio."""
     with one_thread():
-        problem, corner = _problem(Landscape(0, lut), surrogate)
+        problem, corner = _problem(synthetic(lut=str(lut) if lut else None), surrogate)
         searches = names.split(",")
         for name in searches:
             _run(name, problem, corner, population, 3, 0)  # compiled and imported
@@ -52,9 +52,9 @@ def main(lut: Path | None, surrogate: str, names: str, population: int, generati
 def _problem(landscape: Landscape, name: str) -> tuple[Problem, ReferencePoint]:
     space = landscape.space
     X = space.sample(300, np.random.default_rng(1))
-    model = surrogates.create(name, space.cardinalities, 0).fit(X, landscape.accuracy(X))
-    corner = ReferencePoint(float(model.predict(X).min()), landscape.reference.latency_ms)
-    return Problem(space, lambda Y: np.stack([-model.predict(Y), landscape.latency_ms(Y)], axis=1)), corner
+    model = surrogates.create(name, space.cardinalities, 0).fit(X, landscape.observed(X))
+    corner = ReferencePoint(float(model.predict(X).min()), landscape.corners["whole"].latency_ms)
+    return Problem(space, lambda Y: np.stack([-model.predict(Y), landscape.cost(Y)], axis=1)), corner
 
 
 def _run(
