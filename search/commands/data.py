@@ -22,7 +22,12 @@ _MOST_FAULTS = 10  # named in the text; --json has all
 
 @click.group()
 def data() -> None:
-    """Data sets for training and for the search."""
+    """Look at data sets before they are trained on.
+
+    \b
+    Example:
+      search data check synthetic --images 20 --sheet synthetic.png
+    """
 
 
 @data.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -46,6 +47,14 @@ class Split:
     def read(self, index: int) -> tuple[Tensor, Tensor]:
         """One image (3, H, W) uint8 and its labels (H, W) uint8."""
         return self.images[index], self.labels[index]
+
+    def mask(self, index: int) -> Tensor:
+        """The labels (H, W) uint8 of one image."""
+        return self.labels[index]
+
+    def sample(self, count: int) -> Split:
+        """So many images in memory, evenly spread and always the same; all of them where there are fewer."""
+        return self.take(spread(len(self), count))
 
     def settled(self) -> Split:
         """The split as it is best used whole: one that lives in files comes into memory where it is small."""
@@ -100,6 +109,11 @@ class Dataset:
     def to_input(self, images: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Images as a network takes them: (N, 3, H, W) uint8 to (N, 3, h, w) float32, resized and normalised."""
         return normalised(resized(images, size_hw), self.mean, self.std)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of 0 … count - 1, evenly spread with both ends; all of them where they are few enough."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def resized(images: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from mosegnet.common.console import warn
 from mosegnet.common.errors import UserError
-from search.datasets.augment import jittered_batch
 from search.datasets.base import Dataset, normalised
+from search.datasets.colour import jittered
 from search.datasets.crops import Crop, centre_crop, crop, stacked
 from search.datasets.files import CorruptImage
 from search.datasets.lazy import decoding_threads
@@ -75,7 +75,7 @@ class Batches:
         self._split, self._name = dataset.files(split), f"{dataset.name} {split}"
         self._classification = dataset.task == "classification"
         self._mean, self._std = dataset.mean, dataset.std
-        self._order = Order(len(self._split), seed, shuffle=self.recipe is not PLAIN)
+        self._order = Order(len(self._split), seed, shuffle=self.recipe != PLAIN)
         self._rank, self._world_size = rank, world_size
         self._on_corrupt, self._device = on_corrupt, torch.device(device)
         self._corrupt_rows: set[int] = set()
@@ -109,7 +109,7 @@ class Batches:
         self._refuse_many_corrupt()
         images, targets, filled, colours = (part.to(self._device) for part in stacked(crops))
         if self.recipe.colour:
-            images = jittered_batch(images, filled, colours)
+            images = jittered(images, filled, colours)
         return normalised(images, self._mean, self._std).mul_(filled), targets.long()
 
     def from_step(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -143,7 +143,7 @@ class Batches:
 
     def _crop(self, position: int, size_hw: tuple[int, int]) -> Crop:
         image, target = self._readable(position)
-        if self._classification and self.recipe is PLAIN:
+        if self._classification and self.recipe == PLAIN:
             return centre_crop(image, target, size_hw)
         return crop(image, target, size_hw, self.recipe, self._order.generator(position))
 
@@ -177,5 +177,6 @@ class Batches:
         if found > most:
             raise UserError(
                 f"{found} of {len(self._split)} images of {self._name} are damaged, more than the {most} that may be "
-                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, `search data check --images {len(self._split)}` names them all"
+                f"skipped; one is {next(iter(self.corrupt))}: mend the data set, "
+                f"`search data check --images {len(self._split)}` names them all"
             )

@@ -13,9 +13,10 @@ from mosegnet.common.console import note
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 from search.datasets.base import SPLITS, Dataset, Split
-from search.datasets.files import ByteArray, plain_table, read_ids
+from search.datasets.files import ByteArray, IdTable, plain_table, read_ids
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache, cache_bytes
+from search.metrics import VOID
 
 CLASSES = (
     "sky",
@@ -49,9 +50,11 @@ STD = (0.3071, 0.3116, 0.3072)
 
 _TREE = (
     "PATH/{supernet,search,test}.txt with one id a line, or train.txt and test.txt; "
-    "PATH/images/{train,test}/ID.jpg or .png; PATH/labels/{train,test}/ID.png with ids 0..10 and 255"
+    "PATH/images/{train,test}/ID.jpg or .png; PATH/labels/{train,test}/ID.png with ids 0..10 and 255; "
+    "or, as SegNet's release has them, PATH/{train,test}/ID.png and PATH/{trainannot,testannot}/ID.png with ids 0..11"
 )
 _IDS = plain_table(len(CLASSES), {11: "in SegNet's own files 11 is void, write 255 for it"})
+_SEGNET_IDS = IdTable({**{k: k for k in range(len(CLASSES))}, len(CLASSES): VOID, VOID: VOID}, "0..10 and 11 for void")
 _FOLDER_OF = {"supernet": "train", "search": "train", "test": "test"}
 # Where the search images lie in each drive when the folder has no lists of its own: two tenths, apart from its ends.
 _SEARCH_BLOCKS = ((0.25, 0.35), (0.75, 0.85))
@@ -68,10 +71,13 @@ def load(path: str) -> Dataset:
         raise UserError(f"CamVid folder {root} does not exist or is no folder; expected {_TREE}")
     ids = _split_ids(root)
     samples = {split: [_sample(root, _FOLDER_OF[split], name) for name in names] for split, names in ids.items()}
-    cache = PixelCache(cache_bytes())
+    cache, table = PixelCache(cache_bytes()), _SEGNET_IDS if _is_segnet_s(root) else _IDS
+
+    def read_mask(file: Path) -> ByteArray:
+        return table.classes(file, read_ids(file))
 
     def load_split(name: str) -> Split:
-        return FileSplit(name, samples[name], _read_mask, cache)
+        return FileSplit(name, samples[name], read_mask, cache)
 
     return Dataset("camvid", CLASSES, PALETTE, MEAN, STD, load_split)
 
@@ -109,21 +115,24 @@ def _read_list(file: Path) -> list[str]:
     if not file.exists():
         raise UserError(f"CamVid file {file} is missing; expected {_TREE}")
     with explain_os_errors(file, "read"):
-        ids = file.read_text().split()
+        # SegNet's lists name both files of an image in a line; an id once is enough.
+        ids = list(dict.fromkeys(Path(entry).stem for entry in file.read_text().split()))
     if not ids:
         raise UserError(f"CamVid list {file} is empty: it needs one image id a line")
     return ids
 
 
+def _is_segnet_s(root: Path) -> bool:
+    return (root / "trainannot").is_dir() and not (root / "labels").is_dir()
+
+
 def _sample(root: Path, folder: str, name: str) -> Sample:
     image, label = root / "images" / folder / f"{name}.jpg", root / "labels" / folder / f"{name}.png"
+    if _is_segnet_s(root):
+        image, label = root / folder / f"{name}.png", root / f"{folder}annot" / f"{name}.png"
     if not image.exists() and image.with_suffix(".png").exists():
         image = image.with_suffix(".png")
     for file in (image, label):
         if not file.exists():
             raise UserError(f"CamVid file {file} is missing; expected {_TREE}")
     return Sample(name, image, label)
-
-
-def _read_mask(file: Path) -> ByteArray:
-    return _IDS.classes(file, read_ids(file))

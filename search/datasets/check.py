@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from mosegnet.common.console import progress_bar
-from search.datasets.base import SPLITS, Dataset, Split
+from search.datasets.base import SPLITS, Dataset, Split, spread
 from search.datasets.files import SampleError
 from search.datasets.lazy import FileSplit
-from search.datasets.sampling import in_threads, spread
+from search.datasets.sampling import in_threads
 from search.metrics import VOID
 
 _MOST_NAMED = 10  # files of one kind of fault in the text; the JSON has all

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mosegnet.common.console import warn
 from search.datasets.base import Dataset, Split
-from search.datasets.files import ByteArray, IdTable, LayoutError, read_ids
+from search.datasets.files import ByteArray, IdTable, LayoutError, read_ids, root_folder
 from search.datasets.holdout import in_blocks
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache, cache_bytes
@@ -48,6 +48,7 @@ COUNTS = {"train": 2975, "val": 500}
 TREE = """\
 PATH/leftImg8bit/{train,val}/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png
 PATH/gtFine/{train,val}/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png"""
+_WHAT = "Cityscapes"
 _IMAGE, _MASK = "_leftImg8bit.png", "_gtFine_labelIds.png"
 _IDS = IdTable(
     {**dict.fromkeys(range(_HIGHEST_ID + 1), VOID), **{id_: k for k, id_ in enumerate(LABEL_IDS)}},
@@ -62,7 +63,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree.
     """
-    root = Path(path).expanduser()
+    root = root_folder(path, _WHAT, TREE)
     train, val = _samples(root, "train"), _samples(root, "val")
     supernet, search = in_blocks(sorted(train), group_of=lambda name: name.split("_")[0])
     ids = {"supernet": supernet, "search": search, "test": sorted(val)}
@@ -86,7 +87,7 @@ def _samples(root: Path, part: str) -> dict[str, Sample]:
         missing = sorted((set(images) | set(masks)) - set(found))
         if missing or not found:
             first = f"{missing[0].split('_')[0]}/{missing[0]}{suffix}" if missing else f"CITY/*{suffix}"
-            raise LayoutError("Cityscapes", root / folder / part / first, TREE)
+            raise LayoutError(_WHAT, root / folder / part / first, TREE)
     if len(images) != COUNTS[part]:
         warn(f"{root} has {len(images)} images in {part}, the published Cityscapes {COUNTS[part]}")
     return {name: Sample(name, images[name], masks[name]) for name in sorted(images)}

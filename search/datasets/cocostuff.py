@@ -13,7 +13,16 @@ import numpy as np
 from mosegnet.common.console import warn
 from search.datasets.base import Dataset, Split
 from search.datasets.cocostuff_classes import CLASSES, HIGHEST_ID, LABEL_IDS, NEVER_ANNOTATED, UNLABELED
-from search.datasets.files import ByteArray, CorruptImage, IdTable, SampleError, read_list, read_mat, require
+from search.datasets.files import (
+    ByteArray,
+    CorruptImage,
+    IdTable,
+    SampleError,
+    read_list,
+    read_mat,
+    require,
+    root_folder,
+)
 from search.datasets.holdout import evenly
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache, cache_bytes
@@ -43,7 +52,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree.
     """
-    root = Path(path).expanduser()
+    root = root_folder(path, _WHAT, TREE)
     lists = {part: read_list(root / "imageLists" / f"{part}.txt", _WHAT, TREE) for part in COUNTS}
     samples = {}
     for name in (*lists["train"], *lists["test"]):
@@ -72,11 +81,11 @@ def read_mask(file: Path) -> ByteArray:
         SampleError: the file is damaged, of version 1.0, or has unknown ids.
     """
     content = read_mat(file, ["S", "names"])
-    if np.size(content.get("names", ())) == _NAMES_V10:
-        raise SampleError(
-            file, "version", f"{file} is of COCO-Stuff 10K v1.0 ({_NAMES_V10} names): take v1.1, whose ids are COCO's"
-        )
     ids = np.asarray(content.get("S", ()))
     if ids.ndim != 2 or ids.dtype.kind not in "uif" or ids.min(initial=0) < 0 or ids.max(initial=0) > 255:
         raise CorruptImage(file, f"S is no map of ids ({ids.dtype}, shape {ids.shape})")
+    if np.size(content.get("names", ())) == _NAMES_V10 and ids.min(initial=1) > 0 and ids.max(initial=1) <= _NAMES_V10:
+        raise SampleError(
+            file, "version", f"{file} is of COCO-Stuff 10K v1.0 ({_NAMES_V10} names): take v1.1, whose ids are COCO's"
+        )
     return _IDS.classes(file, ids.astype(np.uint8))

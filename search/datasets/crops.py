@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.datasets.augment import FLIP_SHARE, window
 from search.datasets.base import reduced_labels, resized
 from search.datasets.recipes import Recipe
 from search.metrics import VOID
 
+_FLIP_SHARE = 0.5
 _ASPECTS = (3 / 4, 4 / 3)
 _AREA_TRIALS = 10
 _CENTRE_SHARE = 0.875  # of the shorter side, where a classification image is not varied: 224 of 256
@@ -51,7 +51,7 @@ def crop(image: Tensor, target: Tensor, size_hw: tuple[int, int], recipe: Recipe
         rows, columns = _scaled_places(image, size_hw, recipe, (scale_draw, y_draw, x_draw))
     (taken_y, put_y), (taken_x, put_x) = rows, columns
     put_hw = (put_y.stop - put_y.start, put_x.stop - put_x.start)
-    flipped = recipe.flip and flip_draw < FLIP_SHARE
+    flipped = recipe.flip and flip_draw < _FLIP_SHARE
     part = resized(image[None, :, taken_y, taken_x], put_hw)[0]
     out = image.new_zeros((3, *size_hw))
     out[:, put_y, put_x] = part.flip(-1) if flipped else part
@@ -61,6 +61,21 @@ def crop(image: Tensor, target: Tensor, size_hw: tuple[int, int], recipe: Recipe
         target[put_y, put_x] = labels.flip(-1) if flipped else labels
     brightness, contrast, saturation = (1 + recipe.colour * (2 * draw - 1) for draw in colour_draws)
     return Crop(out, target, (put_y, put_x), (brightness, contrast, saturation))
+
+
+def window(source: int, target: int, scale: float, draw: float) -> tuple[slice, slice]:
+    """Along one axis: which pixels are taken, and where their resized copy is put.
+
+    At scale 1 or more a part of the source fills the target; below 1 the whole source fills a part of the target.
+    `draw` in [0, 1) chooses the place.
+    """
+    if scale >= 1:
+        taken = max(1, round(source / scale))
+        first = math.floor(draw * (source - taken + 1))
+        return slice(first, first + taken), slice(0, target)
+    put = max(1, round(target * scale))
+    first = math.floor(draw * (target - put + 1))
+    return slice(0, source), slice(first, first + put)
 
 
 def _scaled_places(

@@ -138,6 +138,18 @@ def plain_table(classes: int, hints: Mapping[int, str] | None = None) -> IdTable
     return IdTable({**{k: k for k in range(classes)}, VOID: VOID}, known, hints)
 
 
+def root_folder(path: str, what: str, tree: str) -> Path:
+    """The data set's folder; `~` is the user's home.
+
+    Raises:
+        UserError: it does not exist or is no folder; shows the expected tree.
+    """
+    root = Path(path).expanduser()
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{what}: {root} is no folder")
+    return require(root, what, tree)
+
+
 def require(file: Path, what: str, tree: str) -> Path:
     """`file`, which must exist.
 

@@ -17,7 +17,7 @@ from mosegnet.common.console import note
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors, read_json
 from search.datasets.base import Dataset, Split
-from search.datasets.files import ByteArray, IdTable, LayoutError, read_ids
+from search.datasets.files import ByteArray, IdTable, LayoutError, read_ids, root_folder
 from search.datasets.holdout import in_blocks
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache, cache_bytes
@@ -71,7 +71,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree, or what is wrong with the classes file.
     """
-    root = Path(path).expanduser()
+    root = root_folder(path, _WHAT, TREE)
     classes = _read_classes(root)
     parts = {part: _samples(root, part) for part in ("train", "val", "test")}
     if not parts["train"] or not (parts["val"] or parts["test"]):

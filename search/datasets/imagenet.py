@@ -16,7 +16,7 @@ from torch import Tensor
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 from search.datasets.base import Dataset, Split
-from search.datasets.files import LayoutError, read_rgb
+from search.datasets.files import LayoutError, read_rgb, root_folder
 from search.datasets.lazy import FileSplit, Sample, Samples
 from search.datasets.memory import PixelCache, cache_bytes
 from search.datasets.recipes import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
@@ -64,7 +64,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing folder and the expected tree.
     """
-    given = Path(path).expanduser()
+    given = root_folder(path, _WHAT, TREE)
     root = given / _PUBLISHED if (given / _PUBLISHED).is_dir() else given
     classes = _class_folders(root / "train")
     unknown = sorted(set(_class_folders(root / "val")) - set(classes))

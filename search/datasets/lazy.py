@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mosegnet.common.console import progress_bar
+from mosegnet.common.console import progress_bar, warn
 from mosegnet.common.errors import UserError
-from search.datasets.base import Split, Triple
-from search.datasets.files import ByteArray, SampleError, read_rgb, size_hw
+from search.datasets.base import Split, Triple, spread
+from search.datasets.files import ByteArray, CorruptImage, SampleError, read_rgb, size_hw
 from search.datasets.memory import PixelCache, available_bytes, local_processes
 from search.metrics import VOID
 
@@ -109,7 +110,31 @@ class FileSplit(Split):
                 "sizes differ",
                 f"{sample.mask} is {mask.shape} high and wide, its image {sample.image.name} {image.shape[:2]}",
             )
-        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(mask)
+        return torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(np.ascontiguousarray(mask))
+
+    def mask(self, index: int) -> Tensor:
+        """As `read`, without decoding the image."""
+        kept = self._more.cache.get((self.name, index))
+        return kept[1] if kept else torch.from_numpy(self._more.read_mask(self._more.samples[index].mask))
+
+    def sample(self, count: int) -> Split:
+        """As `Split.sample`; an image that cannot be decoded gives its place to another, and is named.
+
+        Raises:
+            SampleError: an image is of no use for another reason, or not one can be decoded.
+        """
+        rows = spread(len(self), count)
+        spare = iter(sorted(set(range(len(self))) - set(rows)))
+        while True:
+            try:
+                return self.take(rows)
+            except CorruptImage as fault:
+                place = next(k for k, row in enumerate(rows) if fault.file in self._files(row))
+                substitute = next(spare, None)
+                warn(f"{fault}; the sample does without it")
+                rows[place : place + 1] = [] if substitute is None else [substitute]
+                if not rows:
+                    raise
 
     def take(self, indices: Sequence[int]) -> Split:
         """These images in memory, in their order."""
@@ -149,6 +174,10 @@ class FileSplit(Split):
         estimate = len(self) * height * width * _PIXEL_BYTES
         small = not self._more.vary and estimate <= min(SMALL_BYTES, self._more.cache.limit_bytes)
         return self.whole() if small else self
+
+    def _files(self, index: int) -> tuple[Path, Path]:
+        sample = self._more.samples[index]
+        return sample.image, sample.mask
 
     def _once(self, index: int) -> tuple[Tensor, Tensor]:
         """As `read`, but nothing more is kept: for pixels that are copied at once."""

@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from search.datasets.base import SPLITS, Dataset
+from search.datasets.base import SPLITS, Dataset, spread
 from search.datasets.files import SampleError
-from search.datasets.sampling import spread
 from search.metrics import VOID
 
 _TILE, _GAP, _LINE = 300, 8, 18  # pixels; a tile's longer side, between tiles, of a line of text

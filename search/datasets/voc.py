@@ -21,6 +21,7 @@ from search.datasets.files import (
     read_list,
     read_mat,
     require,
+    root_folder,
 )
 from search.datasets.holdout import evenly
 from search.datasets.lazy import FileSplit, Sample
@@ -44,7 +45,7 @@ or as published, in PATH or beside VOC2012
   benchmark_RELEASE/dataset/cls/ID.mat"""
 _WHAT = "PASCAL VOC"
 _SBD = ("benchmark_RELEASE/dataset", "VOCaug/dataset", "SBD/dataset", "dataset", "SBD", "sbd", ".")
-_LISTS = ("trainaug.txt", "train_aug.txt")
+_LISTS = ("trainaug.txt", "train_aug.txt", "../SegmentationAug/train_aug.txt")
 _IDS = plain_table(len(CLASSES))
 
 
@@ -54,7 +55,7 @@ def load(path: str) -> Dataset:
     Raises:
         UserError: names the first missing file and the expected tree.
     """
-    given = Path(path).expanduser()
+    given = root_folder(path, _WHAT, TREE)
     root = next((place for place in _places(given) if (place / "JPEGImages").is_dir()), given)
     lists = root / "ImageSets" / "Segmentation"
     require(root / "JPEGImages", _WHAT, TREE)
@@ -62,7 +63,7 @@ def load(path: str) -> Dataset:
     augmented = _augmented(root, given, train, val)
     masks = {name: root / "SegmentationClass" / f"{name}.png" for name in (*train, *val)}
     masks = {name: masks.get(name, mask) for name, mask in augmented.items()} | {name: masks[name] for name in val}
-    samples = {name: Sample(name, root / "JPEGImages" / f"{name}.jpg", mask) for name, mask in masks.items()}
+    samples = {name: Sample(name, _image(root, name, mask), mask) for name, mask in masks.items()}
     for sample in samples.values():
         require(sample.image, _WHAT, TREE)
         require(sample.mask, _WHAT, TREE)
@@ -100,18 +101,25 @@ def _places(given: Path) -> list[Path]:
     return [given, given / "VOC2012", given / "VOCdevkit" / "VOC2012"]
 
 
+def _image(root: Path, name: str, mask: Path) -> Path:
+    """VOC's file; SBD's own copy, beside its masks, where VOC's folder lacks it."""
+    own, copy = root / "JPEGImages" / f"{name}.jpg", mask.parent.parent / "img" / f"{name}.jpg"
+    return copy if mask.suffix == ".mat" and not own.exists() and copy.exists() else own
+
+
 def _augmented(root: Path, given: Path, train: list[str], val: list[str]) -> dict[str, Path]:
     """The mask of every image of train_aug, without VOC's val."""
-    lists, aug = root / "ImageSets" / "Segmentation", root / "SegmentationClassAug"
+    lists, aug, tested = root / "ImageSets" / "Segmentation", root / "SegmentationClassAug", set(val)
     if aug.is_dir():
         file = next((lists / name for name in _LISTS if (lists / name).exists()), None)
-        known = read_list(file, _WHAT, TREE) if file else sorted(mask.stem for mask in aug.glob("*.png"))
-        return {name: aug / f"{name}.png" for name in known if name not in set(val)}
+        known = read_list(file, _WHAT, TREE) if file else sorted(mask.name for mask in aug.glob("*.png"))
+        known = list(dict.fromkeys(Path(entry).stem for entry in known))  # some lists have both paths in a line
+        return {name: aug / f"{name}.png" for name in known if name not in tested}
     sbd = next((place for place in _sbd_places(root, given) if (place / "cls").is_dir()), None)
     if sbd is None:
         raise LayoutError(_WHAT, aug, TREE, "and so is SBD's folder cls")
     known = [name for part in ("train", "val") for name in read_list(sbd / f"{part}.txt", _WHAT, TREE)]
-    return {name: sbd / "cls" / f"{name}.mat" for name in dict.fromkeys([*train, *known]) if name not in set(val)}
+    return {name: sbd / "cls" / f"{name}.mat" for name in dict.fromkeys([*train, *known]) if name not in tested}
 
 
 def _sbd_places(root: Path, given: Path) -> list[Path]:

@@ -17,7 +17,8 @@ from mosegnet.digits import IntArray
 from mosegnet.modules import Layer, Network, extract
 from mosegnet.space import Space
 from search import metrics
-from search.datasets.base import Dataset, Split, class_pixels, normalised, resized
+from search.datasets.base import Dataset, normalised, resized
+from search.datasets.sampling import class_counts
 from search.supernet.batch_norm import reestimate
 from search.supernet.loss import ClassificationLoss, SegmentationLoss, class_weights
 from search.supernet.recipes import Recipe
@@ -71,7 +72,7 @@ class Segmentation:
         self.module: nn.Module = self.network
         weights = torch.ones(space.classes)
         if recipe.weighted_classes:
-            weights = class_weights(_pixels(dataset.split("supernet"), space.classes))
+            weights = class_weights(class_counts(dataset.files("supernet"), space.classes, _WEIGHED_MASKS))
         self.loss: Loss = SegmentationLoss(weights.to(device), recipe.hard_examples)
 
     def heads(self, images: Tensor, architecture: Architecture) -> tuple[Tensor, ...]:
@@ -178,12 +179,6 @@ def _initialise(network: Network) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
             nn.init.zeros_(module.conv3.bn.weight)
-
-
-def _pixels(split: Split, classes: int) -> Tensor:
-    """How often each class occurs in the split, or in a part of it that is spread evenly."""
-    rows = np.unique(np.linspace(0, len(split) - 1, min(_WEIGHED_MASKS, len(split))).round().astype(int)).tolist()
-    return torch.stack([class_pixels(split.read(row)[1], classes) for row in rows]).sum(0)
 
 
 def _check_classes(space: Space, dataset: Dataset) -> None:

@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from mosegnet.common.errors import UserError
-from search.datasets.augment import jittered, jittered_batch
 from search.datasets.base import Dataset, Split
 from search.datasets.batches import Batches
 from search.datasets.files import plain_table, read_ids
@@ -141,22 +140,3 @@ def test_an_unknown_id_stops_whatever_the_policy(dataset: Dataset, tmp_path: Pat
     Image.fromarray(np.full((40, 60), 99, np.uint8)).save(tmp_path / "3_mask.png")
     with pytest.raises(UserError, match=r"3_mask\.png has the unknown class id 99"):
         Batches(dataset, "supernet", COUNT, seed=0, on_corrupt="skip").at(0)
-
-
-def test_colours_of_a_batch_are_those_of_its_images() -> None:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3, 3, 8, 10), generator=generator, dtype=torch.uint8)
-    factors = torch.tensor([[1.0, 1.0, 1.0], [1.2, 0.8, 1.1], [0.7, 1.3, 0.0]])
-    filled = torch.ones(3, 1, 8, 10, dtype=torch.bool)
-    found = jittered_batch(images, filled, factors)
-    for k in range(3):
-        assert torch.allclose(found[k], jittered(images[k], *factors[k].tolist()), atol=1e-3)
-
-
-def test_empty_borders_do_not_change_the_colours() -> None:
-    images = torch.full((1, 3, 4, 8), 100, dtype=torch.uint8)
-    images[..., 4:] = 0
-    filled = torch.zeros(1, 1, 4, 8, dtype=torch.bool)
-    filled[..., :4] = True
-    found = jittered_batch(images, filled, torch.tensor([[1.0, 0.5, 1.0]]))
-    assert torch.allclose(found[..., :4], torch.tensor(100.0), atol=1e-3)

@@ -13,11 +13,13 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from mosegnet.common.console import run_command
 from mosegnet.common.errors import UserError
 from search import datasets
 from search.cli import cli
+from search.datasets import cityscapes
+from search.datasets.base import spread
 from search.datasets.check import check, findings, to_json
-from search.datasets.sampling import spread
 from search.datasets.sheet import coloured, sheet
 
 
@@ -138,3 +140,12 @@ def test_a_full_disk_or_missing_folder_is_explained(root: Path, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     result = CliRunner().invoke(cli, ["data", "check", f"folder:{root}", "--sheet", str(tmp_path / "file" / "s.png")])
     assert isinstance(result.exception, UserError)
+
+
+def test_a_wrong_folder_shows_the_tree_line_by_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_command(cli, ["data", "check", f"cityscapes:{tmp_path}"])
+    assert ended.value.code == 2
+    first, *tree = capsys.readouterr().err.splitlines()
+    assert first == (f"error: Cityscapes: {tmp_path}/leftImg8bit/train/CITY/*_leftImg8bit.png is missing; expected")
+    assert tree == cityscapes.TREE.splitlines()

@@ -15,6 +15,7 @@ from search.datasets.base import Split
 from search.datasets.files import CorruptImage, SampleError, plain_table, read_ids, read_rgb
 from search.datasets.lazy import FileSplit, Sample
 from search.datasets.memory import PixelCache
+from search.datasets.sampling import class_counts
 
 BYTES = 4 * 12 * 16  # of one image with its mask
 
@@ -75,6 +76,39 @@ def test_a_small_split_settles_in_memory_a_large_one_does_not(
     assert large.settled() is large
     monkeypatch.setattr(lazy, "SMALL_BYTES", 4 * BYTES)
     assert isinstance(_split(samples).settled(), FileSplit)
+
+
+def test_a_mask_needs_no_image(samples: list[Sample]) -> None:
+    samples[2].image.write_bytes(b"")
+    assert _split(samples).mask(2).unique().tolist() == [2]
+
+
+def test_a_sample_is_spread_and_does_without_damaged_images(
+    samples: list[Sample], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _split(samples).sample(3).ids == _split(samples).whole().sample(3).ids == ("0", "2", "4")
+    samples[2].image.write_bytes(b"")
+    samples[4].mask.write_bytes(b"")
+    found = _split(samples).sample(3)
+    assert found.ids == ("0", "1", "3")
+    assert found.labels[:, 0, 0].tolist() == [0, 1, 3]
+    assert "2.png is damaged" in capsys.readouterr().err
+    assert _split(samples).sample(4).ids == ("0", "1", "3")
+    for sample in samples:
+        sample.image.write_bytes(b"")
+    with pytest.raises(CorruptImage):
+        _split(samples).sample(4)
+
+
+def test_class_counts_of_evenly_spread_masks(samples: list[Sample]) -> None:
+    assert class_counts(_split(samples), 5, most=3).tolist() == [192, 0, 192, 0, 192]
+    assert class_counts(_split(samples).whole(), 5, most=9).tolist() == [192] * 5
+    samples[2].mask.write_bytes(b"")
+    assert class_counts(_split(samples), 5, most=3).tolist() == [192, 0, 0, 0, 192]
+    for sample in samples:
+        sample.mask.write_bytes(b"")
+    with pytest.raises(CorruptImage):
+        class_counts(_split(samples), 5, most=3)
 
 
 def test_what_does_not_fit_is_refused_before_it_is_read(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:

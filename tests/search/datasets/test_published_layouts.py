@@ -57,6 +57,15 @@ def test_an_empty_folder_is_explained_with_the_tree(kind: str, tmp_path: Path) -
     assert "PATH" in " ".join(tree)
 
 
+@pytest.mark.parametrize("kind", list(MAKERS))
+def test_a_missing_folder_is_named(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere is missing; expected\nPATH/"):
+        datasets.load(f"{kind}:{tmp_path / 'nowhere'}")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is no folder"):
+        datasets.load(f"{kind}:{tmp_path / 'file'}")
+
+
 @pytest.mark.parametrize(
     ("kind", "lost"),
     [
@@ -175,6 +184,25 @@ def test_voc_trains_on_train_aug_and_tests_on_val(sbd: str, tmp_path: Path) -> N
         else:
             expected = {place, 0} if sbd == "mat" else {place + 1, 255}
             assert set(mask.unique().tolist()) == expected
+
+
+def test_voc_s_list_may_be_one_of_paths(tmp_path: Path) -> None:
+    layouts.voc(tmp_path, "aug")
+    names = [*layouts.VOC_IDS["train"], *layouts.VOC_IDS["sbd"][:3]]
+    lines = [f"/JPEGImages/{name}.jpg /SegmentationClassAug/{name}.png" for name in names]
+    (tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation/train_aug.txt").write_text("\n".join(lines))
+    dataset = datasets.load(f"voc:{tmp_path}")
+    assert {*dataset.files("supernet").ids, *dataset.files("search").ids} == set(names)
+
+
+def test_sbd_s_own_image_serves_where_voc_lacks_it(tmp_path: Path) -> None:
+    layouts.voc(tmp_path, "mat")
+    name = layouts.VOC_IDS["sbd"][4]
+    copy = tmp_path / "benchmark_RELEASE" / "dataset" / "img" / f"{name}.jpg"
+    copy.parent.mkdir()
+    (tmp_path / "VOCdevkit/VOC2012/JPEGImages" / f"{name}.jpg").rename(copy)
+    dataset = datasets.load(f"voc:{tmp_path}")
+    assert name in {*dataset.files("supernet").ids, *dataset.files("search").ids}
 
 
 def test_voc_without_sbd_is_refused(tmp_path: Path) -> None:
