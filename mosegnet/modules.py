@@ -28,6 +28,14 @@ def normalise_batch(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> 
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
 
 
+def _leading(tensor: Tensor, *sizes: int) -> Tensor:
+    """`tensor[:sizes[0], :sizes[1], …]`, sliced only where it is larger: a slice costs a copy on the way back."""
+    for dim, size in enumerate(sizes):
+        if tensor.shape[dim] != size:
+            tensor = tensor.narrow(dim, 0, size)
+    return tensor
+
+
 class Conv(nn.Module):
     """Convolution, batch norm (or a bias), ReLU if wished; `channels` at call time takes the leading ones only.
 
@@ -47,8 +55,8 @@ class Conv(nn.Module):
     def forward(self, x: Tensor, channels: int | None = None) -> Tensor:
         """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
         conv, n = self.conv, channels or self.conv.out_channels
-        bias = None if conv.bias is None else conv.bias[:n]
-        x = F.conv2d(x, conv.weight[:n, : x.shape[1]], bias, conv.stride, conv.padding)
+        bias = None if conv.bias is None else _leading(conv.bias, n)
+        x = F.conv2d(x, _leading(conv.weight, n, x.shape[1]), bias, conv.stride, conv.padding)
         if self.bn is not None:
             x = self._normalise(self.bn, x, n)
         return F.relu(x) if self.relu else x
@@ -58,10 +66,10 @@ class Conv(nn.Module):
         mean, variance = bn.running_mean, bn.running_var
         assert mean is not None
         assert variance is not None
+        weight, bias = _leading(bn.weight, n), _leading(bn.bias, n)
         if bn.training and bn.momentum is None:
-            return self.normalise_batch(x, bn.weight[:n], bn.bias[:n], bn.eps)
-        momentum = bn.momentum or 0.0
-        return F.batch_norm(x, mean[:n], variance[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps)
+            return self.normalise_batch(x, weight, bias, bn.eps)
+        return F.batch_norm(x, mean[:n], variance[:n], weight, bias, bn.training, bn.momentum or 0.0, bn.eps)
 
 
 class Stem(nn.Module):
