@@ -22,12 +22,13 @@ from torch.nn import functional as F
 
 from mosegnet import space as spaces
 from mosegnet.architecture import Architecture
-from mosegnet.modules import Conv, Network, extract
+from mosegnet.modules import Conv, Network, extract, separate_slices
 from mosegnet.space import SCALE, Space
 from search.datasets import synthetic
 from search.datasets.base import Dataset
 from search.evaluate import Evaluator
 from search.supernet import Supernet, optimiser, recipes
+from search.supernet.gradients import add_to_grad, gradient_parts
 from search.supernet.loss import SegmentationLoss
 from search.supernet.store import DataSummary
 from search.supernet.tasks import initial_network
@@ -75,15 +76,17 @@ def training_step(
     """One step as the trainer takes it."""
     loss = SegmentationLoss(torch.ones(int(labels.max()) + 1))
     recipe = recipes.get("tiny")
-    own, parameters = optimiser.create(network, recipe), list(network.parameters())
+    own, parameters, buffers = optimiser.create(network, recipe), list(network.parameters()), {}
 
     def step() -> None:
-        heads = network.forward_eighth(images, architecture)
+        for parameter in parameters:
+            parameter.grad = None
+        with separate_slices() as slices:
+            heads = network.forward_eighth(images, architecture)
         value = loss(heads, labels, loss.total(labels))
-        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+        parts = gradient_parts(value, parameters, slices)
         if update:
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+            add_to_grad(parts, buffers)
             own.step()
 
     return step

@@ -7,7 +7,9 @@ largest architecture, and extraction is a copy of slices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +22,8 @@ from mosegnet.graph import HEAD_FACTOR
 from mosegnet.onnx_graph import BATCH_NORM_EPSILON
 from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
 
+_thread = threading.local()
+
 BatchNormalise = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
@@ -28,12 +32,35 @@ def normalise_batch(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> 
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
 
 
+Slices = list[tuple[nn.Parameter, Tensor]]  # parameters, and the leading parts of them that were used
+
+
+@contextmanager
+def separate_slices() -> Iterator[Slices]:
+    """Within, every leading part of a parameter is a leaf of its own, and is listed with its parameter.
+
+    So a small network's gradients are as small as it is; slices of the parameters themselves would each be filled up
+    with zeros to the largest network's size. It holds for the calling thread.
+    """
+    slices: Slices = []
+    _thread.slices = slices
+    try:
+        yield slices
+    finally:
+        _thread.slices = None
+
+
 def _leading(tensor: Tensor, *sizes: int) -> Tensor:
-    """`tensor[:sizes[0], :sizes[1], …]`, sliced only where it is larger: a slice costs a copy on the way back."""
+    """`tensor[:sizes[0], :sizes[1], …]`, sliced only where it is larger."""
+    part = tensor
     for dim, size in enumerate(sizes):
-        if tensor.shape[dim] != size:
-            tensor = tensor.narrow(dim, 0, size)
-    return tensor
+        if part.shape[dim] != size:
+            part = part.narrow(dim, 0, size)
+    slices: Slices | None = getattr(_thread, "slices", None)
+    if slices is not None and part is not tensor and isinstance(tensor, nn.Parameter) and torch.is_grad_enabled():
+        part = part.detach().requires_grad_()
+        slices.append((tensor, part))
+    return part
 
 
 class Conv(nn.Module):
