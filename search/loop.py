@@ -68,7 +68,7 @@ class Search:
 
     The first `initial` networks are a uniform sample with both bounds of the space; after them come generations of
     `infill` networks: a surrogate is fitted to everything told before the generation, NSGA-II searches (predicted
-    accuracy, latency), and pre-screening picks from its candidates.
+    accuracy, latency), and `criterion` picks from its candidates.
 
     Networks that were not asked for may be told as well; they count towards the sample or the generation under way.
 
