@@ -7,18 +7,33 @@ largest architecture, and extraction is a copy of slices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from mosegnet.architecture import Architecture
 from mosegnet.graph import HEAD_FACTOR
 from mosegnet.onnx_graph import BATCH_NORM_EPSILON
 from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
 
+BatchNormalise = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def normalise_batch(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
+    """(B, C, H, W) by the statistics of this batch alone; no running statistics are kept."""
+    return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
+
 
 class Conv(nn.Module):
-    """Convolution, batch norm (or a bias), ReLU if wished; `channels` at call time takes the leading ones only."""
+    """Convolution, batch norm (or a bias), ReLU if wished; `channels` at call time takes the leading ones only.
+
+    `normalise_batch` is what training normalises with while running statistics are off (momentum None); a training on
+    several processes puts one in that sees the batches of all of them.
+    """
 
     def __init__(
         self, channels_in: int, channels: int, kernel: int = 1, stride: int = 1, relu: bool = True, norm: bool = True
@@ -27,6 +42,7 @@ class Conv(nn.Module):
         self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=not norm)
         self.bn = nn.BatchNorm2d(channels, eps=BATCH_NORM_EPSILON) if norm else None
         self.relu = relu
+        self.normalise_batch: BatchNormalise = normalise_batch
 
     def forward(self, x: Tensor, channels: int | None = None) -> Tensor:
         """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
@@ -37,14 +53,13 @@ class Conv(nn.Module):
             x = self._normalise(self.bn, x, n)
         return F.relu(x) if self.relu else x
 
-    @staticmethod
-    def _normalise(bn: nn.BatchNorm2d, x: Tensor, n: int) -> Tensor:
+    def _normalise(self, bn: nn.BatchNorm2d, x: Tensor, n: int) -> Tensor:
         """Leading n channels of `bn`; in training with momentum None, running statistics are left alone."""
         mean, variance = bn.running_mean, bn.running_var
         assert mean is not None
         assert variance is not None
         if bn.training and bn.momentum is None:
-            return F.batch_norm(x, None, None, bn.weight[:n], bn.bias[:n], True, 0.0, bn.eps)
+            return self.normalise_batch(x, bn.weight[:n], bn.bias[:n], bn.eps)
         momentum = bn.momentum or 0.0
         return F.batch_norm(x, mean[:n], variance[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps)
 
@@ -149,7 +164,11 @@ class Decoder(nn.Module):
 
 
 class Network(nn.Module):
-    """A whole network; called with a smaller architecture of the same space it runs that sub-network."""
+    """A whole network; called with a smaller architecture of the same space it runs that sub-network.
+
+    With `checkpointing` a training keeps no activations inside a unit but computes them again on the way back: about
+    a third more time for a fraction of the memory.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -157,17 +176,22 @@ class Network(nn.Module):
         self.stem = Stem(architecture.stem)
         self.stages = nn.ModuleList(nn.ModuleList(Layer(layer) for layer in layers) for layers in architecture.stages())
         self.decoder = Decoder(architecture.decoder)
+        self.checkpointing = False
 
-    def forward_eighth(self, image: Tensor, architecture: Architecture | None = None) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) → logits at the decoder's own size: (B, classes, H/8, W/8); auxiliary ones in training."""
+    def features(self, image: Tensor, architecture: Architecture | None = None) -> list[Tensor]:
+        """(B, 3, H, W) → the last layer's output of each stage, at 1/4, 1/8, 1/16 and 1/32."""
         architecture = architecture or self.architecture
-        x, features = self.stem(image, architecture.stem), []
+        x, features = self._run(self.stem, image, architecture.stem), []
         for layers, units in zip(self.stages, architecture.stages(), strict=True):
             assert isinstance(layers, nn.ModuleList)
             for layer, unit in zip(layers, units, strict=False):  # depth: the first layers are kept
-                x = layer(x, unit)
+                x = self._run(layer, x, unit)
             features.append(x)
-        outputs: tuple[Tensor, ...] = self.decoder(image, features[1:])
+        return features
+
+    def forward_eighth(self, image: Tensor, architecture: Architecture | None = None) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) → logits at the decoder's own size: (B, classes, H/8, W/8); auxiliary ones in training."""
+        outputs: tuple[Tensor, ...] = self._run(self.decoder, image, self.features(image, architecture)[1:])
         return outputs
 
     def forward(self, image: Tensor, architecture: Architecture | None = None) -> Tensor | tuple[Tensor, ...]:
@@ -179,6 +203,12 @@ class Network(nn.Module):
         size = (image.shape[2], image.shape[3])
         upsampled = tuple(F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in outputs)
         return upsampled if self.training else upsampled[0]
+
+    def _run(self, module: nn.Module, *inputs: Any) -> Any:
+        if self.checkpointing and torch.is_grad_enabled():
+            # Without momentum a unit's forward pass changes nothing and draws nothing: twice is as good as once.
+            return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return module(*inputs)
 
 
 def extract(network: Network, architecture: Architecture) -> Network:

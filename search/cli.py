@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from mosegnet.common.console import run_command
+from search.commands.data import data
 from search.commands.encodings import export, sample, space
 from search.commands.looking import compare, status
 from search.commands.running import report, run
-from search.commands.training import evaluate, landscape, train_supernet
+from search.commands.supernet import train_supernet
+from search.commands.training import evaluate, landscape
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -21,7 +23,8 @@ def cli() -> None:
     """
 
 
-for command in (space, sample, train_supernet, evaluate, landscape, run, status, report, compare, export):
+commands = (space, sample, data, train_supernet, evaluate, landscape, run, status, report, compare, export)
+for command in commands:
     cli.add_command(command)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -81,12 +80,10 @@ class Evaluator:
         return float(metrics.miou(self.confusions(encoding, split).sum(0)))
 
     def _split(self, name: str) -> Split:
-        split = self._dataset.split(name)
-        if name != "supernet":
-            return split
-        # The one fixed set of images for batch norms: spread evenly over the split, the same for every network.
-        count = min(BATCH_NORM_IMAGES, len(split))
-        return split.take(np.linspace(0, len(split) - 1, count).round().astype(int).tolist())
+        if name == "supernet":
+            # The one fixed set of images for batch norms: spread evenly over the split, the same for every network.
+            return self._dataset.files(name).sample(BATCH_NORM_IMAGES)
+        return self._dataset.split(name)
 
     def _batches(self, split: str, architecture: Architecture) -> Iterator[Tensor]:
         key = (split, architecture.input_hw)

@@ -86,7 +86,10 @@ def run_command(command: click.Command, args: list[str] | None = None, **extra: 
         status = command.main(args=args, standalone_mode=False, **extra)
         sys.exit(status if isinstance(status, int) else 0)
     except UserError as error:
-        _say_error(str(error))
+        first, *lines = str(error).split("\n") if error.has_lines else [str(error)]
+        _say_error(first)
+        for line in lines:
+            stderr.print(line, markup=False)
         sys.exit(error.exit_status)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

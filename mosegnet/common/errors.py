@@ -7,6 +7,7 @@ class UserError(Exception):
     """A mistake that the user can mend: one line that says what, where and how."""
 
     exit_status = 2
+    has_lines = False  # whether lines below the first are meant as such: a tree of files, a picture in text
 
 
 class DeviceError(UserError):

@@ -87,7 +87,7 @@ def export(encoding: str, spec: str | None, supernet: Path | None, data: str | N
         trained = load_supernet(supernet, spaces.load(spec) if spec else None)
         dataset = load_data(data)
         network = Evaluator(trained, dataset).prepare(parse_encoding(encoding, trained.space))
-        images = dataset.to_input(dataset.split("search").images[:2], network.architecture.input_hw)
+        images = dataset.to_input(dataset.files("search").sample(2).images, network.architecture.input_hw)
     exported = export_onnx(network, out, images)
     note(
         f"wrote {out}: ONNX Runtime agrees with PyTorch within {exported.largest_difference:.1e}, "

@@ -11,7 +11,7 @@ import click
 from mosegnet import space as spaces
 from mosegnet.common.console import note, stdout
 from mosegnet.common.errors import UserError
-from search.commands.training import DATA_HELP
+from search.commands.supernet import DATA_HELP
 from search.commands.wishes import Wishes, wish_options
 from search.commands.workers import WorkerOptions, worker_options
 
@@ -156,7 +156,7 @@ def _table(path: Path, exclude_unmeasured: bool) -> Lut:
 
 def _train(folder: Path, space: spaces.Space, data: str, seed: int) -> Path:
     """The supernet in the run's own folder, trained there unless it is finished."""
-    from search.commands.training import train_to
+    from search.commands.supernet import train_to
     from search.supernet.train import Budget
 
     path = folder / "supernet.safetensors"

@@ -1,4 +1,4 @@
-"""`search train-supernet`, `search evaluate`, `search landscape`: the accuracy half."""
+"""`search evaluate`, `search landscape`: what a supernet's networks are worth."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mosegnet import space as spaces
-from mosegnet.common.console import note, progress_bar, stdout, warn
+from mosegnet.common.console import progress_bar, stdout, warn
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import write_json
-from mosegnet.space import Space
-from search.commands.encodings import SPACE_HELP, parse_encoding
+from search.commands.encodings import parse_encoding
+from search.commands.supernet import DATA_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,64 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mosegnet.digits import IntArray
-    from search.supernet.train import Budget
-
-DATA_HELP = "synthetic, or KIND:PATH such as camvid:data/camvid"
-_CHECKPOINT_EVERY_S = 20.0
-_MINUTES = 5.0
-
-
-@click.command("train-supernet")
-@click.option("--space", "spec", default="tiny", show_default=True, help=SPACE_HELP)
-@click.option("--data", required=True, help=DATA_HELP)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="the safetensors file to write")
-@click.option("--minutes", type=float, help="train for so long  [default: 5]")
-@click.option("--steps", type=int, help="train for so many steps instead; the same seed gives the same weights")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="go on from the checkpoint of a training that was stopped")
-def train_supernet(
-    spec: str, data: str, out: Path, minutes: float | None, steps: int | None, seed: int, resume: bool
-) -> None:
-    """Train the network whose slices are all the others; stopped at any moment, --resume goes on.
-
-    \b
-    Example:
-      search train-supernet --space tiny --data synthetic --minutes 5 --out supernets/first.safetensors
-    """
-    from search.supernet.train import Budget
-
-    budget = Budget(_MINUTES if minutes is None and steps is None else minutes, steps)
-    train_to(out, spaces.load(spec), data, budget, seed, resume)
-
-
-def train_to(out: Path, space: Space, data: str, budget: Budget, seed: int, resume: bool) -> None:
-    """Train a supernet into `out`, with a checkpoint beside it until it is finished.
-
-    Raises:
-        UserError: see `Trainer`; a finished `out` is only replaced without `resume`.
-    """
-    from search.datasets import load as load_data
-    from search.supernet import save
-    from search.supernet.train import Recipe, Trainer, train
-
-    checkpoint = out.with_name(out.name + ".checkpoint")
-    if resume and out.exists() and not checkpoint.exists():
-        note(f"{out} is finished: nothing to train")
-        return
-    trainer = Trainer(space, load_data(data), Recipe(budget, seed))
-    if resume and checkpoint.exists():
-        trainer.restore(checkpoint)
-        note(f"going on at step {trainer.steps}, {trainer.progress:.0%} of the budget")
-    trainer.checkpoint(checkpoint)  # a full disk or a wrong folder is found now, not after the training
-    with progress_bar("training the supernet", 100) as bar:
-
-        def watch(own: Trainer) -> None:
-            bar.advance(100 * own.progress - bar.done, f"step {own.steps}, loss {own.losses['largest']:.3f}")
-
-        supernet = train(trainer, checkpoint, _CHECKPOINT_EVERY_S, watch)
-    save(supernet, out)
-    checkpoint.unlink(missing_ok=True)
-    note(f"wrote {out}: {trainer.steps} steps in {trainer.seconds / 60:.1f} minutes")
 
 
 @click.command()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from mosegnet.common.errors import UserError
-from search.datasets import camvid, synthetic
+from search.datasets import camvid, cityscapes, cocostuff, folder, imagenet, synthetic, voc
 from search.datasets.base import Dataset, Split
 
 __all__ = ["NAMES", "Dataset", "Split", "load"]
 
-_FOLDERS = {"camvid": camvid.load}
+_FOLDERS = {
+    "camvid": camvid.load,
+    "cityscapes": cityscapes.load,
+    "cocostuff": cocostuff.load,
+    "voc": voc.load,
+    "imagenet": imagenet.load,
+    "folder": folder.load,
+}
 NAMES = ("synthetic", *_FOLDERS)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mosegnet.common.errors import UserError
+from search.datasets.recipes import TINY, Recipe
 from search.metrics import VOID
 
 SPLITS = ("supernet", "search", "test")  # trains the supernet, ranks networks, reports final numbers
@@ -41,6 +44,22 @@ class Split:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """One image (3, H, W) uint8 and its labels (H, W) uint8."""
+        return self.images[index], self.labels[index]
+
+    def mask(self, index: int) -> Tensor:
+        """The labels (H, W) uint8 of one image."""
+        return self.labels[index]
+
+    def sample(self, count: int) -> Split:
+        """So many images in memory, evenly spread and always the same; all of them where there are fewer."""
+        return self.take(spread(len(self), count))
+
+    def settled(self) -> Split:
+        """The split as it is best used whole: one that lives in files comes into memory where it is small."""
+        return self
+
     def take(self, indices: Sequence[int]) -> Split:
         """The split cut down to `indices`, in their order."""
         index = torch.as_tensor(indices, dtype=torch.int64)
@@ -60,23 +79,41 @@ class Dataset:
     mean: Triple
     std: Triple
     load_split: Callable[[str], Split] = field(repr=False)
+    recipe: Recipe = TINY  # how training images are varied
+    task: Literal["segmentation", "classification"] = "segmentation"
+    _read: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
     _loaded: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def split(self, name: str) -> Split:
-        """The split `name`, kept in memory from the first call on.
+        """The split `name`: kept in memory from the first call on where it is small, else read from its files.
 
         Raises:
             UserError: there is no such split, or its files cannot be read.
         """
+        if name not in self._loaded:
+            self._loaded[name] = self.files(name).settled()
+        return self._loaded[name]
+
+    def files(self, name: str) -> Split:
+        """The split `name` as `read` wants it: nothing is decoded before it is asked for.
+
+        Raises:
+            UserError: there is no such split.
+        """
         if name not in SPLITS:
             raise UserError(f"data set {self.name} has no split {name!r}: choose one of {', '.join(SPLITS)}")
-        if name not in self._loaded:
-            self._loaded[name] = self.load_split(name)
-        return self._loaded[name]
+        if name not in self._read:
+            self._read[name] = self.load_split(name)
+        return self._read[name]
 
     def to_input(self, images: Tensor, size_hw: tuple[int, int]) -> Tensor:
         """Images as a network takes them: (N, 3, H, W) uint8 to (N, 3, h, w) float32, resized and normalised."""
         return normalised(resized(images, size_hw), self.mean, self.std)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of 0 … count - 1, evenly spread with both ends; all of them where they are few enough."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 
 def resized(images: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-
-from mosegnet.common.console import note, progress_bar
+from mosegnet.common.console import note
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
 from search.datasets.base import SPLITS, Dataset, Split
+from search.datasets.files import ByteArray, IdTable, plain_table, read_ids
+from search.datasets.lazy import FileSplit, Sample
+from search.datasets.memory import PixelCache, cache_bytes
 from search.metrics import VOID
 
 CLASSES = (
@@ -51,8 +50,11 @@ STD = (0.3071, 0.3116, 0.3072)
 
 _TREE = (
     "PATH/{supernet,search,test}.txt with one id a line, or train.txt and test.txt; "
-    "PATH/images/{train,test}/ID.jpg or .png; PATH/labels/{train,test}/ID.png with ids 0..10 and 255"
+    "PATH/images/{train,test}/ID.jpg or .png; PATH/labels/{train,test}/ID.png with ids 0..10 and 255; "
+    "or, as SegNet's release has them, PATH/{train,test}/ID.png and PATH/{trainannot,testannot}/ID.png with ids 0..11"
 )
+_IDS = plain_table(len(CLASSES), {11: "in SegNet's own files 11 is void, write 255 for it"})
+_SEGNET_IDS = IdTable({**{k: k for k in range(len(CLASSES))}, len(CLASSES): VOID, VOID: VOID}, "0..10 and 11 for void")
 _FOLDER_OF = {"supernet": "train", "search": "train", "test": "test"}
 # Where the search images lie in each drive when the folder has no lists of its own: two tenths, apart from its ends.
 _SEARCH_BLOCKS = ((0.25, 0.35), (0.75, 0.85))
@@ -68,10 +70,14 @@ def load(path: str) -> Dataset:
     if not root.is_dir():
         raise UserError(f"CamVid folder {root} does not exist or is no folder; expected {_TREE}")
     ids = _split_ids(root)
-    files = {split: [_files(root, _FOLDER_OF[split], name) for name in names] for split, names in ids.items()}
+    samples = {split: [_sample(root, _FOLDER_OF[split], name) for name in names] for split, names in ids.items()}
+    cache, table = PixelCache(cache_bytes()), _SEGNET_IDS if _is_segnet_s(root) else _IDS
+
+    def read_mask(file: Path) -> ByteArray:
+        return table.classes(file, read_ids(file))
 
     def load_split(name: str) -> Split:
-        return _decoded(name, ids[name], files[name])
+        return FileSplit(name, samples[name], read_mask, cache)
 
     return Dataset("camvid", CLASSES, PALETTE, MEAN, STD, load_split)
 
@@ -109,72 +115,24 @@ def _read_list(file: Path) -> list[str]:
     if not file.exists():
         raise UserError(f"CamVid file {file} is missing; expected {_TREE}")
     with explain_os_errors(file, "read"):
-        ids = file.read_text().split()
+        # SegNet's lists name both files of an image in a line; an id once is enough.
+        ids = list(dict.fromkeys(Path(entry).stem for entry in file.read_text().split()))
     if not ids:
         raise UserError(f"CamVid list {file} is empty: it needs one image id a line")
     return ids
 
 
-def _files(root: Path, folder: str, name: str) -> tuple[Path, Path]:
+def _is_segnet_s(root: Path) -> bool:
+    return (root / "trainannot").is_dir() and not (root / "labels").is_dir()
+
+
+def _sample(root: Path, folder: str, name: str) -> Sample:
     image, label = root / "images" / folder / f"{name}.jpg", root / "labels" / folder / f"{name}.png"
+    if _is_segnet_s(root):
+        image, label = root / folder / f"{name}.png", root / f"{folder}annot" / f"{name}.png"
     if not image.exists() and image.with_suffix(".png").exists():
         image = image.with_suffix(".png")
     for file in (image, label):
         if not file.exists():
             raise UserError(f"CamVid file {file} is missing; expected {_TREE}")
-    return image, label
-
-
-def _decoded(name: str, ids: list[str], files: list[tuple[Path, Path]]) -> Split:
-    with _opened(files[0][0]) as first:
-        width, height = first.size
-    images = torch.empty((len(ids), 3, height, width), dtype=torch.uint8)
-    labels = torch.empty((len(ids), height, width), dtype=torch.uint8)
-    with progress_bar(f"decoding camvid {name}", len(ids)) as bar:
-        for place, (image_file, label_file) in enumerate(files):
-            image, label = _rgb(image_file), _label(label_file)
-            if image.shape[:2] != (height, width):
-                raise UserError(
-                    f"{image_file} is {image.shape[:2]}, but {files[0][0]} is {(height, width)} (height, width)"
-                )
-            if label.shape != (height, width):
-                raise UserError(f"{label_file} is {label.shape}, but its image is {(height, width)} (height, width)")
-            images[place] = torch.from_numpy(image).permute(2, 0, 1)
-            labels[place] = torch.from_numpy(label)
-            bar.advance()
-    return Split(name, images, labels, tuple(ids))
-
-
-def _rgb(file: Path) -> np.ndarray:
-    with _opened(file) as image:
-        return np.array(image.convert("RGB"))
-
-
-def _label(file: Path) -> np.ndarray:
-    with _opened(file) as image:
-        if image.mode not in ("L", "P"):
-            raise UserError(f"{file} has mode {image.mode}, not one byte of class id a pixel")
-        label = np.array(image)
-    unknown = np.setdiff1d(np.unique(label), [*range(len(CLASSES)), VOID])
-    if unknown.size:
-        hint = "; in SegNet's own files 11 is void, write 255 for it" if unknown.tolist() == [11] else ""
-        raise UserError(f"{file} has the unknown class id {unknown[0]}: known are 0..10 and 255 for void{hint}")
-    return label
-
-
-class _opened:
-    """`with _opened(file) as image`: a decoded PIL image, or a `UserError` that names the file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self._image = Image.open(self._file)
-            self._image.load()
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise UserError(f"{self._file} is damaged or no image: {error}") from error
-        return self._image
-
-    def __exit__(self, *_: object) -> None:
-        self._image.close()
+    return Sample(name, image, label)

@@ -10,6 +10,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+from torch import Tensor
 
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
@@ -18,6 +19,7 @@ from mosegnet.modules import Network
 from mosegnet.space import Space
 
 SCHEMA, SCHEMA_VERSION = "mosegnet-supernet", 1
+ENCODER_SCHEMA = "mosegnet-encoder"  # pre-trained on whole images; its decoder has yet to be trained
 
 Triple = tuple[float, float, float]
 
@@ -59,14 +61,29 @@ def save(supernet: Supernet, path: Path | str) -> None:
     Raises:
         UserError: the disk is full, the folder cannot be written.
     """
+    _write(supernet, path, SCHEMA, supernet.network.state_dict())
+
+
+def save_encoder(supernet: Supernet, path: Path | str) -> None:
+    """Write the pre-trained encoder alone, atomically; `search train-supernet --from` goes on with it.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written.
+    """
+    tensors = supernet.network.state_dict()
+    encoder = {name: tensor for name, tensor in tensors.items() if not name.startswith("decoder.")}
+    _write(supernet, path, ENCODER_SCHEMA, encoder)
+
+
+def _write(supernet: Supernet, path: Path | str, schema: str, state: dict[str, Tensor]) -> None:
     described = {
-        "schema": SCHEMA,
+        "schema": schema,
         "schema_version": SCHEMA_VERSION,
         "space": supernet.space.to_dict(),
         "data": asdict(supernet.data),
         "training": supernet.training,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in supernet.network.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     write_atomic(path, safetensors.torch.save(tensors, {"mosegnet": json.dumps(described)}))
 
 
@@ -77,15 +94,11 @@ def load(path: Path | str, space: Space | None = None) -> Supernet:
         UserError: the file is missing, damaged, no supernet, newer than this program, or of another space.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"supernet {path} does not exist: `search train-supernet --out {path}` makes it")
-    described, tensors = _read(path)
-    if described.get("schema") != SCHEMA:
-        raise UserError(f"{path} is not a supernet of this program")
-    version = described.get("schema_version")
-    if version != SCHEMA_VERSION:
+    described, tensors = read(path)
+    if described["schema"] == ENCODER_SCHEMA:
         raise UserError(
-            f"supernet {path} has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade it"
+            f"{path} holds a pre-trained encoder, not a supernet yet: `search train-supernet --data … --from {path}` "
+            "makes one of it"
         )
     own = spaces.load(described["space"])
     if space is not None and own.fingerprint != space.fingerprint:
@@ -103,7 +116,27 @@ def load(path: Path | str, space: Space | None = None) -> Supernet:
     return Supernet(own, network.eval(), summary, described.get("training", {}))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(path: Path | str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file says of itself, and the tensors, of a supernet or a pre-trained encoder.
+
+    Raises:
+        UserError: the file is missing, damaged, neither of the two, or of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"supernet {path} does not exist: `search train-supernet --out {path}` makes it")
+    described, tensors = _parsed(path)
+    if described.get("schema") not in (SCHEMA, ENCODER_SCHEMA):
+        raise UserError(f"{path} is not a supernet of this program")
+    version = described.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise UserError(
+            f"supernet {path} has schema version {version}, this program knows {SCHEMA_VERSION}: upgrade it"
+        )
+    return described, tensors
+
+
+def _parsed(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     with explain_os_errors(path, "read"):
         data = path.read_bytes()
     try:

@@ -1,45 +1,44 @@
-"""Training a supernet: the sandwich rule with distillation from the largest network, at every input scale in turn.
+"""Training a supernet: every step draws one input scale, one batch and a few sub-networks, and adds their gradients.
 
-Each step draws one input scale and one augmented batch, and adds the gradients of the largest network, the smallest
-and a few random ones (Yu et al., "BigNAS", ECCV 2020); the smaller ones also follow the largest one's opinion. Every
-part of the state is in the checkpoint, so that a killed training goes on as if nothing had happened.
+Which sub-networks depends on the recipe: the sandwich of the largest, the smallest and random ones (Yu et al.,
+"BigNAS", ECCV 2020) or random ones alone, from the options that progressive activation has opened so far; the smaller
+ones also follow the largest one's opinion. What a step draws is a function of the seed and the place it is at, and
+every part of the state is in the checkpoint: a training that was killed goes on as if nothing had happened, on one
+process or on several.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
-from mosegnet.modules import Layer, Network
+from mosegnet.digits import IntArray
 from mosegnet.space import SCALE, Space
-from search.datasets.augment import Augmentation
-from search.datasets.base import Dataset, class_pixels
-from search.supernet.checkpoint import read_checkpoint, write_checkpoint
-from search.supernet.loss import class_weights, distillation_loss, segmentation_loss
+from search.datasets.base import Dataset
+from search.supernet import optimiser, progression, sorting, tasks
+from search.supernet.gradients import Gradients
+from search.supernet.ranks import Ranks
+from search.supernet.recipes import Phase, Recipe
+from search.supernet.sampling import Sampler, input_sizes
+from search.supernet.start import Start, begin, network_of
+from search.supernet.state import Place, State
 from search.supernet.store import DataSummary, Supernet
+from search.supernet.synced_norm import synchronise
 
-LEARNING_RATE = 3e-3
-WEIGHT_DECAY = 1e-2
-WARM_UP = 0.05  # share of the training
-POLY_POWER = 0.9
-GRADIENT_NORM = 5.0
-LABEL_REDUCTION = 2  # the loss is taken at half the largest input's resolution, for a quarter of the time
-ZOOM, COLOUR = (1.0, 1.5), 0.1  # in minutes of training a wider augmentation costs more than it gives
-SMALL_INPUT_BATCHES = 2  # a small input's batch is larger, at most so many times: its operators cost little more
+_ORDERS = {"expand": sorting.middle_channels, "width": sorting.output_channels}
+_STEP, _VALIDATION = 0, 1  # separate streams of one seed
 
-_Gradient = tuple[float, tuple[Tensor | None, ...]]
+
+class LossNotFinite(Exception):
+    """The loss of a step is not a finite number; says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,205 +60,201 @@ class Budget:
         return min(1.0, done)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What, beside space and data, decides the result; kept in the supernet's file."""
-
-    budget: Budget
-    seed: int
-    batch: int = 4  # at the largest input
-    random_networks: int = 1  # per step, beside the largest and the smallest
-
-
 class Trainer:
-    """A supernet in training; `step` until `progress` is 1, `checkpoint` now and then, `finish` at the end."""
+    """A supernet in training; `step` until `progress` is 1, `checkpoint` now and then, `finish` at the end.
 
-    def __init__(self, space: Space, dataset: Dataset, recipe: Recipe, device: str = "cpu") -> None:
-        _check_classes(space, dataset)
-        self.space, self.dataset, self.recipe = space, dataset, recipe
-        self.device = torch.device(device)
-        self.steps, self.seconds, self.losses = 0, 0.0, dict[str, float]()
-        torch_seed, numpy_seed = np.random.SeedSequence(recipe.seed).generate_state(2)
-        self._generator = torch.Generator().manual_seed(int(torch_seed))
-        self._rng = np.random.default_rng(int(numpy_seed))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch_seed))  # the modules' own initialisation knows no generator
-            network = Network(space.decode(space.largest()))
-            _initialise(network)
-        self.network = network.to(self.device).train()
-        self._parameters = list(self.network.parameters())
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = None  # no running statistics: every sub-network gets its own before it is used
-        self._threads = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
-        self._optimiser = torch.optim.AdamW(_parameter_groups(self.network), lr=LEARNING_RATE)
-        split = dataset.split("supernet")
-        self._split = split
-        self._weights = class_weights(class_pixels(split.labels, space.classes)).to(self.device)
-        self._augment = Augmentation(dataset.mean, dataset.std, ZOOM, COLOUR)
+    Raises:
+        UserError: space, data and recipe do not go together, or the batch cannot be spread over the processes.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        dataset: Dataset,
+        recipe: Recipe,
+        budget: Budget,
+        seed: int,
+        ranks: Ranks | None = None,
+        start: Start | None = None,
+    ) -> None:
+        self.space, self.dataset, self.recipe, self.budget, self.seed = space, dataset, recipe, budget, seed
+        self.ranks, self.place = ranks or Ranks(), Place()
+        self._start = start.name if start else None
+        sizes = input_sizes(space, recipe, dataset)
+        self._sampler = Sampler(dataset, recipe, sizes, seed, self.ranks)
+        self.task = tasks.create(space, dataset, recipe, seed, self.ranks.device)
+        module = self.task.module
+        if start:
+            self.place.nested = begin(start, module)
+        _prepare(module, recipe, self.ranks)
+        self._gradients = Gradients(self.task, recipe, self.ranks)
+        self._optimiser = optimiser.create(module, recipe)
+        average = optimiser.Average(module, recipe.average) if recipe.average else None
+        self._state = State(module, self._optimiser, self._gradients.scaler, average, self.place)
 
     @property
     def progress(self) -> float:
         """The share of the budget that is used, 0 … 1."""
-        return self.recipe.budget.progress(self.steps, self.seconds)
+        return self.budget.progress(self.place.steps, self.place.seconds)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the last step."""
+        return self.recipe.phases[max(0, self.place.phase)]
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last step."""
+        return float(self._optimiser.param_groups[0]["lr"])
 
     def step(self) -> None:
-        """One gradient step: the largest network, the smallest and random ones, on one batch at one input scale.
+        """One gradient step on one batch at one input scale.
 
         Raises:
-            FloatingPointError: the loss is not finite; the last checkpoint is still good.
+            LossNotFinite: names step, phase, sub-network and images; the last checkpoint is still good.
         """
-        started = time.perf_counter()
+        started, place = time.perf_counter(), self.place
+        index, within = progression.phase_at(self.recipe.phases, self.progress)
+        if index != place.phase:
+            self._enter(index)
+        factor = progression.schedule(within, self.recipe.warm_up, self.recipe.poly_power)
         for group in self._optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * _schedule(self.progress)
-        scale = int(self._rng.integers(len(self.space.scales)))
-        images, labels = self._batch(scale)
-        self.losses = self._gradients(images, labels, scale)
-        if not all(np.isfinite(value) for value in self.losses.values()):
-            raise FloatingPointError(f"the loss is not finite at step {self.steps}")
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_NORM)
-        self._optimiser.step()
-        self.steps += 1
-        self.seconds += time.perf_counter() - started
+            group["lr"] = self.recipe.learning_rate * self.phase.rate * factor
+        rng = np.random.default_rng([self.seed, _STEP, place.steps])
+        scales = len(self._sampler.sizes)
+        scale = scales - 1 - int(rng.integers(min(self.phase.scale, scales)))
+        networks, largest = self._networks(scale, rng)
+        batch = [self._sampler.at(place.position, scale, part) for part in range(self.recipe.accumulate)]
+        losses = self._gradients(batch, [network for _, network in networks], largest)
+        self._check_finite(losses, scale, networks)
+        self._update()
+        place.losses = _by_kind([kind for kind, _ in networks], losses)
+        place.steps += 1
+        place.position += self._sampler.count(scale)
+        place.seconds = self.ranks.agreed(place.seconds + time.perf_counter() - started)
 
     def finish(self) -> Supernet:
-        """The trained supernet with its provenance."""
+        """The trained supernet, or the encoder in one, with its provenance."""
         data = DataSummary(self.dataset.name, self.dataset.classes, self.dataset.mean, self.dataset.std)
-        losses = {f"loss_{kind}": round(value, 4) for kind, value in self.losses.items()}
-        record = {"steps": self.steps, "minutes": round(self.seconds / 60, 3), **losses}
-        return Supernet(self.space, self.network.cpu().eval(), data, self._identity() | record)
+        losses = {f"loss_{kind}": round(value, 4) for kind, value in self.place.losses.items()}
+        record = {"steps": self.place.steps, "minutes": round(self.place.seconds / 60, 3), **losses}
+        module = tasks.averaged(self.task.module, self._averages())
+        return Supernet(self.space, network_of(module).cpu().eval(), data, self._identity() | record)
+
+    def validate(self, networks: int) -> dict[str, float]:
+        """Accuracy of the largest network, the smallest and so many random ones, shared out over the processes."""
+        rng = np.random.default_rng([self.seed, _VALIDATION])
+        random = progression.sample(self.space, self.phase, networks, rng)
+        X = np.stack([self.space.largest(), progression.smallest(self.space, self.phase), *random])
+        scores = torch.zeros(len(X), dtype=torch.float64, device=self.ranks.device)
+        own = list(range(self.ranks.rank, len(X), self.ranks.world))
+        if own:
+            scores[own] = scores.new_tensor(self.task.score(X[own], self._averages()))
+        self.ranks.add_up([scores])
+        names = ["largest", "smallest", *(f"random_{k}" for k in range(1, networks + 1))]
+        return dict(zip(names, scores.tolist(), strict=True))
 
     def checkpoint(self, path: Path | str) -> None:
-        """Everything that the next step depends on, written atomically."""
-        state = {
-            "identity": self._identity(),
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "generator": self._generator.get_state(),
-            "rng": self._rng.bit_generator.state,
-        }
-        write_checkpoint(path, state)
+        """Everything that the next step depends on, written atomically by the first process.
+
+        Raises:
+            UserError: it cannot be written; the previous one is whole.
+        """
+        if self.ranks.first:
+            self._state.write(path, self._identity(), self.space.name)
 
     def restore(self, path: Path | str) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            UserError: it is damaged, or of another space, data set, budget or seed; names what differs.
+            UserError: it is damaged, or of another space, data set, recipe, budget or seed; names what differs.
         """
-        state = read_checkpoint(path)
-        for name, own in self._identity().items():
-            if state["identity"].get(name) != own:
-                raise UserError(
-                    f"checkpoint {path} has {name} {state['identity'].get(name)!r}, this training {own!r}: "
-                    "repeat the first command with --resume, or delete the checkpoint to start anew"
-                )
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.seconds = state["steps"], state["seconds"]
-        self._generator.set_state(state["generator"])
-        self._rng.bit_generator.state = state["rng"]
+        self._state.read(path, self._identity(), self.space.name, self.ranks)
 
     def _identity(self) -> dict[str, Any]:
-        recipe = asdict(self.recipe)
-        budget = recipe.pop("budget")
-        recipe |= {f"budget_{name}": value for name, value in budget.items() if value is not None}
-        return {"space": self.space.fingerprint, "data": self.dataset.name, **recipe}
+        """What decides the result, as JSON data."""
+        described: dict[str, Any] = {"space": self.space.fingerprint, "data": self.dataset.name, "seed": self.seed}
+        described |= {f"budget_{name}": value for name, value in asdict(self.budget).items() if value is not None}
+        recipe = asdict(self.recipe) | {"sizes": [list(size) for size in self._sampler.sizes]}
+        return described | {"start": self._start, "recipe": recipe.pop("name")} | recipe | {
+            "phases": [dict(phase) for phase in recipe["phases"]]
+        }  # fmt: skip
 
-    def _batch(self, scale: int) -> tuple[Tensor, Tensor]:
-        """Augmented images (B, 3, h, w) at this input scale, labels (B, h', w') int64 of the same regions."""
-        largest_hw, size_hw = self.space.scales[-1], self.space.scales[scale]
-        more = (largest_hw[0] * largest_hw[1]) // (size_hw[0] * size_hw[1])
-        count = self.recipe.batch * min(more, SMALL_INPUT_BATCHES)
-        rows = torch.randint(len(self._split), (count,), generator=self._generator)
-        images, labels = self._augment(self._split.images[rows], self._split.labels[rows], largest_hw, self._generator)
-        if size_hw != largest_hw:
-            images = F.interpolate(images, size=size_hw, mode="bilinear", antialias=True, align_corners=False)
-        labels = labels[:, LABEL_REDUCTION // 2 :: LABEL_REDUCTION, LABEL_REDUCTION // 2 :: LABEL_REDUCTION]
-        return images.to(self.device), labels.to(self.device).long()
+    def _averages(self) -> dict[str, torch.Tensor] | None:
+        return self._state.average.tensors if self._state.average else None
 
-    def _gradients(self, images: Tensor, labels: Tensor, scale: int) -> dict[str, float]:
-        """Sum the gradients of every network of the step into `.grad`; returns their losses by kind.
+    def _enter(self, index: int) -> None:
+        """Begin a phase; channels are sorted before smaller networks leave any of them out."""
+        trained = self.place.steps > 0 or self._start is not None
+        self.place.phase = index
+        for kind, channels in _ORDERS.items():
+            if getattr(self.phase, kind) > 1 and kind not in self.place.nested:
+                if trained:
+                    self._sort(list(channels(self.task.network)))
+                self.place.nested.add(kind)
 
-        The networks are small and run side by side, one thread each: their many short operators leave the cores
-        idle when each is spread over all of them, and far worse where another program wants the same cores. The sum
-        has a fixed order, so that threads change nothing.
-        """
-        largest, *students = self._networks(scale)
-        heads = self._threads.submit(self.network.forward_eighth, images, largest).result()
-        teacher = heads[0].detach()
-        jobs = [lambda: self._gradient(segmentation_loss(heads, labels, self._weights))]
-        jobs += [partial(self._student_gradient, images, labels, teacher, student) for student in students]
-        found = list(self._threads.map(lambda job: job(), jobs))
-        for parameter, gradients in zip(self._parameters, zip(*(g for _, g in found), strict=True), strict=True):
-            present = [gradient for gradient in gradients if gradient is not None]
-            parameter.grad = torch.stack(present).sum(0) if len(present) > 1 else (present or [None])[0]
-        return {kind: loss for kind, (loss, _) in zip(("largest", "smallest", "random"), found, strict=False)}
+    def _sort(self, groups: list[sorting.Channels]) -> None:
+        kept = [
+            {name.removeprefix("network."): tensor for name, tensor in own.items() if tensor.ndim}
+            for own in self._state.named_tensors().values()
+        ]
+        for channels in groups:
+            order = sorting.order_of(channels, kept[0])
+            for tensors in kept:
+                sorting.permute(channels, order, tensors)
 
-    def _student_gradient(self, images: Tensor, labels: Tensor, teacher: Tensor, student: Architecture) -> _Gradient:
-        heads = self.network.forward_eighth(images, student)
-        loss = segmentation_loss(heads, labels, self._weights) + distillation_loss(heads[0], teacher)
-        return self._gradient(loss)
+    def _networks(self, scale: int, rng: np.random.Generator) -> tuple[list[tuple[str, Architecture]], Architecture]:
+        """The step's networks with their kind, each once, all at one input scale; and the largest one there."""
+        largest = self.space.largest()
+        X: list[tuple[str, IntArray]] = []
+        if self.recipe.sandwich:
+            X += [("largest", largest), ("smallest", progression.smallest(self.space, self.phase))]
+        X += [("random", x) for x in progression.sample(self.space, self.phase, self.recipe.random_networks, rng)]
+        found: dict[tuple[int, ...], tuple[str, Architecture]] = {}
+        for kind, x in [("", largest), *X]:
+            x[SCALE] = len(self.space.scales) - 1 if self.recipe.sizes else scale
+            network = self.space.decode(x)
+            if kind:
+                found.setdefault(network.encoding, (kind, network))
+        return list(found.values()), self.space.decode(largest)
 
-    def _gradient(self, loss: Tensor) -> _Gradient:
-        return loss.item(), torch.autograd.grad(loss, self._parameters, allow_unused=True)
+    def _check_finite(self, losses: list[float], scale: int, networks: list[tuple[str, Architecture]]) -> None:
+        for loss, (kind, network) in zip(losses, networks, strict=True):
+            if not np.isfinite(loss):
+                images = ", ".join(self._sampler.ids(self.place.position, scale))
+                raise LossNotFinite(
+                    f"the loss is not finite at step {self.place.steps}, phase {self.phase.name!r}, {kind} network "
+                    f"{list(network.encoding)}, images {images}"
+                )
 
-    def _networks(self, scale: int) -> list[Architecture]:
-        """The largest, the smallest and random ones, all at one input scale."""
-        X = self.space.sample(self.recipe.random_networks, self._rng)
-        X[:, SCALE] = scale
-        return [self.space.decode(x) for x in (self.space.largest(scale), self.space.smallest(scale), *X)]
-
-
-def train(
-    trainer: Trainer, checkpoint: Path | str, every_s: float, watch: Callable[[Trainer], None] | None = None
-) -> Supernet:
-    """Step until the budget is used, with a checkpoint every `every_s` seconds of training; `watch` sees each step.
-
-    Raises:
-        UserError: the loss stopped being finite; says where the last good checkpoint is.
-    """
-    saved_s = trainer.seconds
-    while trainer.progress < 1:
-        try:
-            trainer.step()
-        except FloatingPointError as error:
-            raise UserError(f"{error}: the last good checkpoint is {checkpoint}; take another --seed") from error
-        if trainer.seconds - saved_s >= every_s:
-            trainer.checkpoint(checkpoint)
-            saved_s = trainer.seconds
-        if watch:
-            watch(trainer)
-    return trainer.finish()
+    def _update(self) -> None:
+        scaler = self._gradients.scaler
+        if scaler.is_enabled():
+            scaler.unscale_(self._optimiser)
+        if self.recipe.gradient_norm:
+            torch.nn.utils.clip_grad_norm_(self._gradients.parameters, self.recipe.gradient_norm)
+        scaler.step(self._optimiser)
+        scaler.update()
+        if self._state.average:
+            self._state.average.update(self.place.steps)
 
 
-def _schedule(progress: float) -> float:
-    """Linear warm-up, then polynomial decay to 0; a factor of the learning rate."""
-    if progress < WARM_UP:
-        return (progress + 0.01 * WARM_UP) / WARM_UP
-    return float((1 - (progress - WARM_UP) / (1 - WARM_UP)) ** POLY_POWER)
+def _prepare(module: nn.Module, recipe: Recipe, ranks: Ranks) -> None:
+    """Bring the module to the device and into the recipe's state."""
+    module.to(ranks.device).train()
+    if recipe.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network_of(module).checkpointing = recipe.checkpointing
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.momentum = None  # no running statistics: every sub-network gets its own before it is used
+    if ranks.world > 1:
+        synchronise(module)
 
 
-def _initialise(network: Network) -> None:
-    """He et al. for the convolutions; a layer without projection starts as the identity (its last gain is 0)."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
-            nn.init.zeros_(module.conv3.bn.weight)
-
-
-def _parameter_groups(network: Network) -> list[dict[str, Any]]:
-    """Weights of convolutions decay; batch norms and biases do not."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim == 1]
-    return [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
-
-
-def _check_classes(space: Space, dataset: Dataset) -> None:
-    if len(dataset.classes) != space.classes:
-        raise UserError(
-            f"data set {dataset.name} has {len(dataset.classes)} classes, space {space.name!r} has {space.classes}: "
-            f'use a space file {{"preset": "{space.name}", "classes": {len(dataset.classes)}}}'
-        )
+def _by_kind(kinds: list[str], losses: list[float]) -> dict[str, float]:
+    """The mean loss of each kind of network."""
+    return {
+        kind: float(np.mean([loss for own, loss in zip(kinds, losses, strict=True) if own == kind]))
+        for kind in dict.fromkeys(kinds)
+    }

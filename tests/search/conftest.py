@@ -26,6 +26,11 @@ def micro_space() -> spaces.Space:
 
 @pytest.fixture(scope="session")
 def micro_dataset() -> Dataset:
+    """See `boxes`."""
+    return boxes()
+
+
+def boxes() -> Dataset:
     """Noise with bright and dark boxes: class 0 behind, 1 bright, 2 dark, and a void border."""
 
     def load_split(name: str) -> Split:

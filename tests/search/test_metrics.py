@@ -149,3 +149,38 @@ def test_a_label_that_is_no_class_is_a_bug() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"must be \(B, H, W\)"):
         confusion_matrix(torch.zeros(1, 2, 2, dtype=torch.uint8), torch.zeros(1, 2, 3, dtype=torch.uint8), 3)
+
+
+def test_equals_cityscapesscripts_on_the_published_layout(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """Our reader's masks with our metric against their evaluator on the files themselves."""
+    from PIL import Image
+
+    from search import datasets
+    from search.datasets.cityscapes import LABEL_IDS
+
+    rng = np.random.default_rng(1)
+    predictions, files = [], []
+    for part, city, count in (("train", "ulm", 2), ("val", "lindau", 3)):
+        for k in range(count):
+            name, folder = f"{city}_{k:06d}_000019", f"{part}/{city}"
+            for kind, suffix, shape in (
+                ("leftImg8bit", "leftImg8bit", (20, 30, 3)),
+                ("gtFine", "gtFine_labelIds", (20, 30)),
+            ):
+                file = tmp_path / kind / folder / f"{name}_{suffix}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 34, shape).astype(np.uint8)).save(file)
+            files.append(file)
+    split = datasets.load(f"cityscapes:{tmp_path}").split("test")
+    args = cityscapes.args
+    args.evalLabels = [label.id for label in cityscapes.labels if label.id >= 0]
+    args.evalInstLevelScore = args.evalPixelAccuracy = False
+    theirs = cityscapes.generateMatrix(args)
+    for k, file in enumerate(files[2:]):
+        labels = split.labels[k].numpy()
+        predictions.append(np.where(rng.random(labels.shape) < 0.5, labels, rng.integers(0, 19, labels.shape)) % 19)
+        Image.fromarray(np.array(LABEL_IDS, np.uint8)[predictions[-1]]).save(tmp_path / "prediction.png")
+        cityscapes.evaluatePair(str(tmp_path / "prediction.png"), str(file), theirs, {}, {}, args)
+    expected = [cityscapes.getIouScoreForLabel(id_, theirs, args) for id_ in LABEL_IDS]
+    matrix = confusion_matrix(split.labels, torch.from_numpy(np.stack(predictions)), 19)
+    np.testing.assert_allclose(iou(matrix).numpy(), expected, rtol=1e-12)

@@ -75,7 +75,7 @@ def test_a_supernets_sub_network_is_scored_and_exported(
         (["export", "--encoding", "[1, 2]", "--out", "x.onnx"], "29 digits, not 2"),
         (["export", "--encoding", "hello", "--out", "x.onnx"], "takes a JSON list"),
         (["export", "--encoding", json.dumps([9] * 29), "--out", "x.onnx"], "digit 0 is 9"),
-        (["train-supernet", "--data", "imagenet", "--out", "x"], "unknown data set 'imagenet'"),
+        (["train-supernet", "--data", "kitti", "--out", "x"], "unknown data set 'kitti'"),
         (["train-supernet", "--data", "camvid:none", "--out", "x"], "none"),
         (["train-supernet", "--data", "synthetic", "--out", "x", "--steps", "1", "--minutes", "1"], "either"),
         (["evaluate", "--supernet", "none", "--data", "synthetic"], "name one network"),

@@ -143,6 +143,29 @@ def test_without_lists_the_training_images_are_cut_by_time(root: Path, capsys: p
     assert dataset.split("test").ids == ("C_3", "C_4")
 
 
+def test_segnet_s_own_release(tmp_path: Path) -> None:
+    """Its folders, its lists of pairs, and 11 for void."""
+    ids = {"train": [f"A_{k:03d}" for k in range(20)], "test": ["C_1"]}
+    for part, names in ids.items():
+        lines = [f"/SegNet/CamVid/{part}/{name}.png /SegNet/CamVid/{part}annot/{name}.png" for name in names]
+        (tmp_path / f"{part}.txt").write_text("\n".join(lines))
+        for folder in (part, f"{part}annot"):
+            (tmp_path / folder).mkdir()
+        for name in names:
+            Image.fromarray(np.full((*SIZE_HW, 3), 7, np.uint8)).save(tmp_path / part / f"{name}.png")
+            labels = np.full(SIZE_HW, 10, np.uint8)
+            labels[0] = 11
+            Image.fromarray(labels).save(tmp_path / f"{part}annot" / f"{name}.png")
+    dataset = datasets.load(f"camvid:{tmp_path}")
+    assert [len(dataset.split(name)) for name in ("supernet", "search", "test")] == [12, 4, 1]
+    assert dataset.split("test").ids == ("C_1",)
+    labels = dataset.split("test").labels[0]
+    assert (labels[0] == 255).all()
+    assert (labels[1:] == 10).all()
+    (tmp_path / "testannot" / "C_1.png").unlink()
+    assert f"{tmp_path}/testannot/C_1.png is missing" in _refusal(tmp_path)
+
+
 def test_too_few_images_cannot_be_cut(root: Path) -> None:
     for name in ("supernet.txt", "search.txt"):
         (root / name).unlink()

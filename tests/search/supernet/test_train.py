@@ -9,35 +9,45 @@ import torch
 
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
+from mosegnet.common.journal import read_journal
 from search.evaluate import Evaluator
-from search.supernet import load, save
-from search.supernet.train import Budget, Recipe, Trainer, train
+from search.supernet import load, recipes, save
+from search.supernet.logbook import Logbook
+from search.supernet.loop import train
+from search.supernet.train import Budget, Trainer
 
 
-def trainer(space, dataset, steps: int = 6, seed: int = 0) -> Trainer:
-    return Trainer(space, dataset, Recipe(Budget(steps=steps), seed, batch=4))
+def trainer(space, dataset, steps: int = 6, seed: int = 0, recipe: str = "tiny", **changes) -> Trainer:
+    return Trainer(space, dataset, recipes.get(recipe, **changes), Budget(steps=steps), seed)
 
 
 def weights(own: Trainer) -> list[torch.Tensor]:
-    return [tensor.clone() for tensor in own.network.state_dict().values()]
+    return [tensor.clone() for tensor in own.finish().network.state_dict().values()]
 
 
 def assert_same(a: list[torch.Tensor], b: list[torch.Tensor]) -> None:
     assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_resumed_equals_unbroken(tmp_path: Path, micro_space, micro_dataset) -> None:
-    unbroken = trainer(micro_space, micro_dataset)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"recipe": "tiny-progressive", "optimiser": "sgd", "average": 0.9, "accumulate": 2, "hard_examples": True},
+    ],
+)
+def test_resumed_equals_unbroken(tmp_path: Path, micro_space, micro_dataset, changes) -> None:
+    unbroken = trainer(micro_space, micro_dataset, **changes)
     train(unbroken, tmp_path / "unused", every_s=1e9)
     checkpoint = tmp_path / "checkpoint"
-    stopped = trainer(micro_space, micro_dataset)
+    stopped = trainer(micro_space, micro_dataset, **changes)
     for _ in range(3):
         stopped.step()
     stopped.checkpoint(checkpoint)
     stopped.step()  # lost with the process
-    resumed = trainer(micro_space, micro_dataset)
+    resumed = trainer(micro_space, micro_dataset, **changes)
     resumed.restore(checkpoint)
-    assert resumed.steps == 3
+    assert resumed.place.steps == 3
     train(resumed, checkpoint, every_s=1e9)
     assert_same(weights(resumed), weights(unbroken))
 
@@ -59,36 +69,29 @@ def test_the_number_of_threads_changes_nothing(micro_space, micro_dataset) -> No
 
 def test_it_learns_and_every_size_profits(tmp_path: Path, micro_space, micro_dataset) -> None:
     own = trainer(micro_space, micro_dataset, steps=60)
-    supernet = train(own, tmp_path / "unused", every_s=1e9)
+    train(own, tmp_path / "unused", every_s=1e9)
+    supernet = own.finish()
     evaluator = Evaluator(supernet, micro_dataset)
     all_background = 0.31  # class 0 everywhere: its share of the pixels, over three classes
     assert evaluator.miou(micro_space.largest()) > 1.6 * all_background
     assert evaluator.miou(micro_space.smallest(scale=2)) > 1.3 * all_background
     assert supernet.training["steps"] == 60
-
-
-def test_a_training_of_another_kind_is_not_resumed(tmp_path: Path, micro_space, micro_dataset) -> None:
-    trainer(micro_space, micro_dataset).checkpoint(tmp_path / "checkpoint")
-    with pytest.raises(UserError, match="seed 0, this training 1"):
-        trainer(micro_space, micro_dataset, seed=1).restore(tmp_path / "checkpoint")
-
-
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_damaged_checkpoints_are_said(tmp_path: Path, micro_space, micro_dataset, damage: bytes | None) -> None:
-    path = tmp_path / "checkpoint"
-    own = trainer(micro_space, micro_dataset)
-    own.checkpoint(path)
-    path.write_bytes(path.read_bytes()[:1000] if damage is None else damage)
-    with pytest.raises(UserError, match="damaged"):
-        own.restore(path)
+    assert supernet.training["recipe"] == "tiny"
 
 
 def test_a_loss_that_is_not_finite_stops(tmp_path: Path, micro_space, micro_dataset) -> None:
     own = trainer(micro_space, micro_dataset)
+    own.step()
+    own.checkpoint(tmp_path / "checkpoint")
+    good = (tmp_path / "checkpoint").read_bytes()
     with torch.no_grad():
-        own.network.stem.conv1.conv.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match="not finite at step 0: the last good checkpoint is"):
-        train(own, tmp_path / "checkpoint", every_s=1e9)
+        own.task.network.stem.conv1.conv.weight.fill_(float("nan"))
+    log = Logbook(tmp_path / "log.jsonl")
+    where = r"not finite at step 1, phase 'everything', largest network \[\d, 2, .*\], images supernet\d+, .*: the last"
+    with pytest.raises(UserError, match=where):
+        train(own, tmp_path / "checkpoint", every_s=0.0, log=log)
+    assert (tmp_path / "checkpoint").read_bytes() == good
+    assert read_journal(log.path)[-1]["event"] == "stopped"
 
 
 def test_other_class_counts_are_refused(micro_dataset) -> None:
@@ -100,6 +103,62 @@ def test_other_class_counts_are_refused(micro_dataset) -> None:
 def test_budgets(minutes: float | None, steps: int | None) -> None:
     with pytest.raises(UserError):
         Budget(minutes, steps)
+
+
+def test_parts_of_a_batch_are_the_batch(micro_space, micro_dataset) -> None:
+    """But for the statistics of batch norm, which are each part's own; with one image a part they all are."""
+    found = []
+    for accumulate in (1, 4):
+        own = trainer(micro_space, micro_dataset, accumulate=accumulate)
+        own.step()
+        found.append(own.place.losses)
+    assert found[0] == pytest.approx(found[1], rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"checkpointing": True}, {"channels_last": True}],
+    ids=["activations computed twice", "channels last"],
+)
+def test_what_saves_time_or_memory_changes_nothing(micro_space, micro_dataset, changes) -> None:
+    found = []
+    for own_changes in ({}, changes):
+        own = trainer(micro_space, micro_dataset, **own_changes)
+        for _ in range(2):
+            own.step()
+        found.append(own.place.losses)
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_half_precision_trains_alike(micro_space, micro_dataset) -> None:
+    found = []
+    for precision in ("fp32", "bf16"):
+        own = trainer(micro_space, micro_dataset, precision=precision)
+        own.step()
+        found.append(own.place.losses)
+    assert found[0] == pytest.approx(found[1], rel=0.05)
+    assert found[0] != found[1]
+
+
+def test_without_sandwich_or_distillation(micro_space, micro_dataset) -> None:
+    for distil in (True, False):
+        own = trainer(micro_space, micro_dataset, sandwich=False, random_networks=2, distil=distil)
+        own.step()
+        assert list(own.place.losses) == ["random"]
+
+
+def test_a_batch_that_cannot_be_divided(micro_space, micro_dataset) -> None:
+    with pytest.raises(UserError, match="take a --batch that 3 divides"):
+        trainer(micro_space, micro_dataset, accumulate=3)
+
+
+def test_the_log_tells_phases_steps_and_validations(tmp_path: Path, micro_space, micro_dataset) -> None:
+    own, log = trainer(micro_space, micro_dataset, steps=3, validations=1), Logbook(tmp_path / "log.jsonl")
+    train(own, tmp_path / "checkpoint", every_s=0.0, log=log)
+    records = read_journal(log.path)
+    assert [record["event"] for record in records] == ["phase", "step", "step", "validation", "step", "finished"]
+    assert list(records[3]["accuracy"]) == ["largest", "smallest", "random_1", "random_2", "random_3"]
+    assert records[1]["loss"].keys() == {"largest", "smallest", "random"}
 
 
 def test_store_round_trip_and_refusals(tmp_path: Path, micro_space, micro_dataset) -> None:

@@ -1,0 +1,105 @@
+"""The gradients of one step: every sub-network on every part of the batch, summed in one fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mosegnet.architecture import Architecture
+from search.supernet.loss import distillation_loss
+from search.supernet.ranks import Ranks
+from search.supernet.recipes import Recipe
+from search.supernet.tasks import Task
+
+Part = tuple[Tensor, Tensor]  # images, labels
+
+_Gradient = tuple[Tensor, tuple[Tensor | None, ...]]
+
+
+class Gradients:
+    """Computes `.grad` of a task's parameters, over all processes, scaled by `scaler`.
+
+    Small networks on a CPU run side by side, one thread each: their short operators leave the cores idle when each is
+    spread over all of them, and far worse where another program wants the same cores. The sum has a fixed order, so
+    that threads change nothing.
+    """
+
+    def __init__(self, task: Task, recipe: Recipe, ranks: Ranks) -> None:
+        self._task, self._recipe, self._ranks = task, recipe, ranks
+        self._amp = _amp_dtype(recipe.precision, ranks.device)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self._amp is torch.float16)
+        self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
+        beside = ranks.device.type == "cpu" and ranks.world == 1
+        count = torch.get_num_threads() if beside else 0
+        self._threads = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count else None
+
+    def __call__(self, batch: Sequence[Part], networks: list[Architecture], largest: Architecture) -> list[float]:
+        """Fill `.grad` from this process' parts of the batch; returns the networks' losses over the whole of it.
+
+        `largest` is whose opinion smaller networks follow; as the first of `networks` it is trained as well.
+        """
+        total = torch.stack([self._task.loss.total(labels) for _, labels in batch]).sum(0)
+        self._ranks.add_up([total])
+        for parameter in self.parameters:
+            parameter.grad = None
+        losses = torch.zeros(len(networks), device=self._ranks.device)
+        share = 1 / (self._ranks.world * len(batch))
+        for part in batch:
+            for k, (loss, gradients) in enumerate(self._each(part, networks, largest, total, share)):
+                losses[k] += loss
+                for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                    if gradient is not None:
+                        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        # All processes drew the same networks, so the same parameters have gradients.
+        present = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        self._ranks.add_up([losses, *present])
+        return [float(loss) for loss in losses]
+
+    def _each(
+        self, part: Part, networks: list[Architecture], largest: Architecture, total: Tensor, share: float
+    ) -> Iterator[_Gradient]:
+        """Loss and gradients of each network on one part, in their order."""
+        images, labels = part
+        students, jobs, teacher = list(networks), [], None
+        if self._recipe.distil and networks != [largest]:
+            if networks[0] == largest:
+                (heads,) = self._run([partial(self._heads, images, largest)])
+                teacher, students = heads[0].detach(), networks[1:]
+                jobs.append(lambda: self._gradient(self._task.loss(heads, labels, total)))
+            else:
+                with torch.no_grad():
+                    teacher = self._heads(images, largest)[0]
+        jobs += [partial(self._student, part, network, teacher, total, share) for network in students]
+        yield from self._run(jobs)
+
+    def _student(
+        self, part: Part, network: Architecture, teacher: Tensor | None, total: Tensor, share: float
+    ) -> _Gradient:
+        images, labels = part
+        heads = self._heads(images, network)
+        loss = self._task.loss(heads, labels, total)
+        if teacher is not None:
+            loss = loss + share * distillation_loss(heads[0], teacher)
+        return self._gradient(loss)
+
+    def _heads(self, images: Tensor, network: Architecture) -> tuple[Tensor, ...]:
+        with torch.autocast(self._ranks.device.type, self._amp, enabled=self._amp is not None):
+            heads = self._task.heads(images, network)
+        return tuple(head.float() for head in heads)
+
+    def _gradient(self, loss: Tensor) -> _Gradient:
+        return loss.detach(), torch.autograd.grad(self.scaler.scale(loss), self.parameters, allow_unused=True)
+
+    def _run(self, jobs: list[Any]) -> Iterator[Any]:
+        return self._threads.map(lambda job: job(), jobs) if self._threads else (job() for job in jobs)
+
+
+def _amp_dtype(precision: str, device: torch.device) -> torch.dtype | None:
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
