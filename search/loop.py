@@ -102,7 +102,7 @@ class Search:
         latency: Callable[[IntArray], FloatArray] | Goals,
         *,
         seed: int = 0,
-        initial: int = 300,
+        initial: int = 20,
         infill: int = 8,
         surrogate: str = surrogates.DEFAULT,
         criterion: str = criteria.DEFAULT,
