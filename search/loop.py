@@ -103,7 +103,7 @@ class Search:
         *,
         seed: int = 0,
         initial: int = 20,
-        infill: int = 8,
+        infill: int = 4,
         surrogate: str = surrogates.DEFAULT,
         criterion: str = criteria.DEFAULT,
         inner: str = engines.DEFAULT,

@@ -50,17 +50,17 @@ PROFILES = {
         inner_generations=1000,
         settling=NEVER,
     ),
-    # benchmarks/search_tables.py: a small sample soon teaches more than a large one, on every table tried
+    # benchmarks/search_tables.py: a small sample, then few at a time, found more with as many evaluations
     "default": Profile(
         initial=20,
-        generations=40,
-        infill=8,
+        generations=80,
+        infill=4,
         surrogate=surrogates.DEFAULT,
         criterion=criteria.DEFAULT,
         inner=engines.DEFAULT,
         population=100,
         inner_generations=300,
-        settling=Settling(generations=8, share=0.001),
+        settling=Settling(generations=16, share=0.001),
     ),
 }
 DEFAULT = "default"

@@ -20,6 +20,7 @@ _JITTER = 1e-6
 _LEVEL = 0.1  # variance of the constant that all networks share; the bent targets have mean 0
 _NOT_POSITIVE = 1e10  # the objective where rounding leaves no covariance: the line search steps back
 _STEPS = 30  # twice as many change tau by less than 0.001
+_STEPS_NEAR = 5
 _FITTED_SAMPLES = 400  # parameters are found on so many samples; all samples then predict
 
 
@@ -48,14 +49,23 @@ class DigitProcess(UncertainSurrogate):
     priors keep few samples from being explained by many relevances.
     """
 
+    _start: FloatArray | None = None  # where the parameters are sought, and in how many steps
+    _steps = _STEPS
+
+    def near(self) -> DigitProcess:
+        """An unfitted one that seeks its parameters near this one's, in a few steps: for parts of the same samples."""
+        other = DigitProcess(self.digits.cardinalities, self.seed)
+        other._start, other._steps = self._theta, _STEPS_NEAR
+        return other
+
     def _fit(self, X: IntArray, t: FloatArray) -> None:
         self._kernel = DigitKernel(self.digits.cardinalities)
         self._priors()
         rows = np.arange(len(t))
         if len(t) > _FITTED_SAMPLES:
             rows = np.sort(np.random.default_rng(self.seed).permutation(len(t))[:_FITTED_SAMPLES])
-        theta = self._find(self.digits.one_hot(X[rows]), t[rows])
-        self._condition(theta, self.digits.one_hot(X), t)
+        self._theta = self._find(self.digits.one_hot(X[rows]), t[rows])
+        self._condition(self._theta, self.digits.one_hot(X), t)
 
     def _priors(self) -> None:
         """Normal, on theta = bends, log noise, then the kernel's."""
@@ -69,12 +79,12 @@ class DigitProcess(UncertainSurrogate):
         reach = 4 * self._prior_std
         return minimize(
             self._objective,
-            self._prior_mean,
+            self._prior_mean if self._start is None else self._start,
             args=(H, t),
             jac=True,
             method="L-BFGS-B",
             bounds=list(zip(self._prior_mean - reach, self._prior_mean + reach, strict=True)),
-            options={"maxiter": _STEPS},
+            options={"maxiter": self._steps},
         ).x
 
     def _objective(self, theta: FloatArray, H: FloatArray, t: FloatArray) -> tuple[float, FloatArray]:

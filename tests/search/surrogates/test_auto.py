@@ -66,7 +66,7 @@ def test_one_that_ranks_clearly_better_is_taken(monkeypatch: pytest.MonkeyPatch)
 def test_a_mean_of_two_is_used_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = samples(40)
     members = [surrogates.create(name, CARDINALITIES, 0).fit(X, y).predict(X) for name in ("gp", "ridge")]
-    monkeypatch.setattr(Auto, "_choose", lambda self, X, t: auto._Choice(("gp", "ridge"), 0.9, 0.1, "told so"))
+    monkeypatch.setattr(Auto, "_choose", lambda self, process, X, t: auto._Choice(("gp", "ridge"), 0.9, 0.1, "told so"))
     own = Auto(CARDINALITIES, 0).fit(X, y)
     assert own.reason == "gp + ridge: told so"
     np.testing.assert_allclose(own.predict(X), np.mean(members, axis=0), rtol=1e-6)
