@@ -7,9 +7,10 @@ import click
 from mosegnet.common.console import run_command
 from search.commands.data import data
 from search.commands.encodings import export, sample, space
+from search.commands.evaluating import evaluate
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
-from search.commands.training import evaluate, landscape
+from search.commands.training import landscape
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
