@@ -54,6 +54,21 @@ class Profile:
     spent_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class EnergyReading:
+    """What the agent's meter said of one model: see `device_agents.energy`.
+
+    `energy_mj`: of one inference, over `runs` of them in `seconds`. `source`: counter or power_samples. `busy_s`: how
+    long the device was busy with it, loading included.
+    """
+
+    energy_mj: float
+    runs: int
+    seconds: float
+    source: str
+    busy_s: float
+
+
 def chip_of(hello: Mapping[str, Any]) -> str:
     """What computes: the board's or the card's own chip where the runtime knows it, else the host's processor."""
     runtime = hello["runtime"]
@@ -113,6 +128,23 @@ def timing_of(answer: dict[str, Any], load_s: float, clock: str) -> Timing:
         raise LinkLost(f"the agent's measurement makes no sense: {_briefly(error)}") from None
 
 
+def energy_of(answer: dict[str, Any], busy_s: float) -> EnergyReading:
+    """The energy of an inference, and how it was told; `busy_s` is how long that took, loading included."""
+    try:
+        runs = int(answer["runs"])
+        if runs < 1:
+            raise ValueError(f"{runs} runs")
+        return EnergyReading(
+            _positive(answer["energy_mj"]),
+            runs,
+            _positive(answer["seconds"]),
+            printable(str(answer["source"]), 40),
+            round(_duration(busy_s), 5),
+        )
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's energy makes no sense: {_briefly(error)}") from None
+
+
 def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
     """Outputs by name, flat lists of floats."""
     try:
@@ -126,9 +158,9 @@ def _briefly(error: Exception) -> str:
 
 
 def _positive(ms: Any) -> float:
-    """A time, as a number that can be one."""
+    """A time or an energy, as a number that can be one."""
     if not 0 < float(ms) < math.inf:
-        raise ValueError(f"{ms} is no time")
+        raise ValueError(f"{ms} cannot be")
     return float(ms)
 
 

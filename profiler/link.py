@@ -15,7 +15,18 @@ from device_agents.agent import PROTOCOL
 from device_agents.faults import Fault
 from mosegnet.common.console import warn
 from mosegnet.common.errors import DeviceError
-from profiler.answers import Profile, Rule, Timing, introduction, outputs_of, profile_of, readings_of, timing_of
+from profiler.answers import (
+    EnergyReading,
+    Profile,
+    Rule,
+    Timing,
+    energy_of,
+    introduction,
+    outputs_of,
+    profile_of,
+    readings_of,
+    timing_of,
+)
 from profiler.conversation import Conversation
 from profiler.devices import Device
 from profiler.outside import short
@@ -73,6 +84,10 @@ class Link:
 
         return self._persist(f"profiling {name}", action)
 
+    def energy(self, model: bytes | Path, window_s: float, name: str) -> EnergyReading | Fault:
+        """Run a model for `window_s` seconds and say what an inference takes. A Fault is the device's own refusal."""
+        return self._persist(f"measuring the energy of {name}", lambda talk: self._energy(talk, model, window_s))
+
     def infer(self, model: bytes | Path, inputs: dict[str, list[float]], name: str) -> dict[str, list[float]] | Fault:
         """Outputs of one inference by name, flat lists of floats; for checks, not for timing."""
         return self._persist(f"running {name}", lambda talk: self._infer(talk, model, inputs))
@@ -96,6 +111,15 @@ class Link:
         return (
             answer if isinstance(answer, Fault) else timing_of(answer, loaded.get("spent_s", 0.0), self._hello["clock"])
         )
+
+    def _energy(self, talk: Conversation, model: bytes | Path, window_s: float) -> EnergyReading | Fault:
+        began_s = time.monotonic()
+        loaded = self._load(talk, model)
+        if isinstance(loaded, Fault):
+            return loaded
+        answer = self._ask(talk, "energy", {"model": loaded["model"], "window_s": window_s})
+        self._ask(talk, "unload", {"model": loaded["model"]})
+        return answer if isinstance(answer, Fault) else energy_of(answer, time.monotonic() - began_s)
 
     def _infer(
         self, talk: Conversation, model: bytes | Path, inputs: dict[str, list[float]]

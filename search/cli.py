@@ -8,6 +8,8 @@ from mosegnet.common.console import run_command
 from search.commands.data import data
 from search.commands.encodings import export, sample, space
 from search.commands.evaluating import evaluate
+from search.commands.looking import compare, status
+from search.commands.picking import pick
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
 from search.commands.training import landscape
@@ -23,7 +25,9 @@ def cli() -> None:
     """
 
 
-for command in (space, sample, data, train_supernet, evaluate, landscape, run, report, export):
+for command in (
+    space, sample, data, train_supernet, evaluate, landscape, run, status, report, pick, compare, export,
+):  # fmt: skip
     cli.add_command(command)
 
 

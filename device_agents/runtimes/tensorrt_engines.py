@@ -7,12 +7,14 @@ only kind that 11 has), so precision comes from the ONNX file and no builder fla
 import hashlib
 import json
 import os
+import re
 import tempfile
 from typing import Any
 
 from device_agents.faults import Fault
 
 _DIGEST_BYTES = 32
+_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _OF_PRECISION = {"fp32": "FLOAT", "fp16": "HALF"}
 _FLOATING = ("FLOAT", "HALF", "BF16", "FP8", "FP4")
 
@@ -162,6 +164,18 @@ def precision_fault(layers, precision):
         if any(word in kind for word in words):
             return Fault("load", "{} runs in {}, not in {}".format(layer.get("Name"), kind, precision))
     return None
+
+
+def full_name(name, layer):
+    """A layer's name, and in brackets the nodes of the ONNX graph in it that the name does not tell.
+
+    layer: of `Engines.layers`. Its metadata is `[ONNX Layer: NAME]` for each node, with separators in between; kernels
+    of the compiler for fused stretches have names of their own, such as __myl_ConvAdd_myl0_3.
+    """
+    inside = _ONNX_NODE.findall(str(layer.get("Metadata", "")))
+    if all(node in name for node in inside):
+        return name
+    return "{} ({})".format(name, " + ".join(inside))
 
 
 def _strongly_typed(trt):

@@ -117,6 +117,17 @@ class ICudaEngine(object):
             for name, kind, shape in tensors:
                 self._tensors[name] = (mode, kind, shape)
 
+    def _eleven(self):
+        return self._plan["version"].startswith("11")
+
+    def _name(self, kernel):
+        """The name that TensorRT gives fused layers; that of a stretch tells its ends, or nothing of the graph."""
+        if not is_stretch(kernel):
+            return " + ".join(layer.name for layer in kernel)
+        if self._eleven():
+            return "__myl_{}_myl0_{}".format("".join(layer.op[:4] for layer in kernel), self._kernels.index(kernel))
+        return "{{ForeignNode[{}...{}]}}".format(kernel[0].name, kernel[-1].name)
+
     @property
     def num_io_tensors(self):
         return len(self._tensors)
@@ -150,15 +161,19 @@ class EngineInspector(object):
         want(format, LayerInformationFormat, "get_engine_information")
         detailed = self._engine._plan["verbosity"] == "DETAILED"
         kernels = self._engine._kernels
-        layers = [self._layer(kernel) if detailed else kernel_name(kernel) for kernel in kernels]
+        layers = [self._layer(kernel) if detailed else self._engine._name(kernel) for kernel in kernels]
         borders = "I/O Tensors" if self._eleven() else "Bindings"
         return json.dumps({"Layers": layers, borders: list(self._engine._tensors)})
 
     def _layer(self, kernel):
         kind = "CaskConvolution" if kernel[0].op == "Conv" else "PointWiseV2"
+        kind = "Reformat" if kernel[0].op == "Reformat" else "Myelin" if is_stretch(kernel) else kind
         inside = [self._tensor(name, kernel[0].kind, ()) for name in kernel[0].inputs]
         outside = [self._tensor(kernel[-1].output, kernel[-1].kind, kernel[-1].shape)]
-        return {"Name": kernel_name(kernel), "LayerType": kind, "Inputs": inside, "Outputs": outside}
+        found = {"Name": self._engine._name(kernel), "LayerType": kind, "Inputs": inside, "Outputs": outside}
+        if self._eleven() and kernel[0].op != "Reformat":
+            found["Metadata"] = "\x1f".join("[ONNX Layer: {}]".format(layer.name) for layer in kernel)
+        return found
 
     def _tensor(self, name, kind, shape):
         found = {"Name": name, "Dimensions": list(shape)}
@@ -167,12 +182,12 @@ class EngineInspector(object):
         return dict(found, **{"Format/Datatype": "Row major linear {} format".format(_WORDS[kind])})
 
     def _eleven(self):
-        return self._engine._plan["version"].startswith("11")
+        return self._engine._eleven()
 
 
-def kernel_name(kernel):
-    """The name that TensorRT gives fused layers."""
-    return " + ".join(layer.name for layer in kernel)
+def is_stretch(kernel):
+    """Whether the compiler for fused stretches of a graph made this kernel."""
+    return len(kernel) > 1 and kernel[0].op != "Conv"
 
 
 class IExecutionContext(object):
@@ -230,7 +245,7 @@ class IExecutionContext(object):
     def _report(self):
         self._unreported = False
         for kernel in self._engine._kernels:
-            self._profiler.report_layer_time(kernel_name(kernel), _fused_ms(kernel))
+            self._profiler.report_layer_time(self._engine._name(kernel), _fused_ms(kernel))
 
     def _mark(self, blocks):
         """The outputs are those of these inputs; they are computed when somebody looks."""
