@@ -36,10 +36,17 @@ class Deployed:
     device: dict[str, Any] = field(default_factory=dict)
 
 
-def deploy(network: Network, format_: Format, form: Form, images: Tensor, device: str | None = None) -> Deployed:
+def deploy(
+    network: Network,
+    format_: Format,
+    form: Form,
+    images: Tensor,
+    device: str | None = None,
+    any_precision: bool = False,
+) -> Deployed:
     """Make the model and compare it with PyTorch on `images` (N, 3, H, W), normalised, at the network's input size.
 
-    For `om` and `tensorrt` the device converts and computes.
+    For `om` and `tensorrt` the device converts and computes; `any_precision` takes it as the device computes.
 
     Raises:
         UserError: a device is missing or computes in another precision, or the model cannot be converted.
@@ -48,7 +55,7 @@ def deploy(network: Network, format_: Format, form: Form, images: Tensor, device
     if format_ in ON_DEVICE:
         if device is None:
             raise UserError(f"--format {format_} is made for one device: name it, --device D")
-        return _on_device(network, format_, form, images, device)
+        return _on_device(network, format_, form, images, device, any_precision)
     model = onnx_model(network, form)
     if format_ == "onnx":
         return Deployed(model, form, agreement(network, form, images, in_onnxruntime(model)), model)
@@ -62,7 +69,9 @@ def deploy(network: Network, format_: Format, form: Form, images: Tensor, device
     return Deployed(program, form, agreement(network, form, images, run), model)
 
 
-def _on_device(network: Network, format_: Format, form: Form, images: Tensor, device: str) -> Deployed:
+def _on_device(
+    network: Network, format_: Format, form: Form, images: Tensor, device: str, any_precision: bool
+) -> Deployed:
     """The converter or the device's own runtime brings the precision, so both start from single."""
     onnx = onnx_model(network, replace(form, precision="fp32"))
     with tempfile.TemporaryDirectory() as name:
@@ -83,6 +92,8 @@ def _on_device(network: Network, format_: Format, form: Form, images: Tensor, de
         with np.load(folder / "results.npz", allow_pickle=False) as file:
             (rows,) = (file[output] for output in file.files)
     described = json.loads(said)
+    if any_precision:
+        form = replace(form, precision=described["precision"])
     _refuse_other_runtime(format_, form, described)
     answers = iter(rows)
     return Deployed(data, form, agreement(network, form, images, lambda image: next(answers)), onnx, described)
