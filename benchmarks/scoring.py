@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mosegnet import space as spaces
 from mosegnet.modules import Network, extract
+from mosegnet.space import SCALE
 from search.datasets import load as load_data
 from search.evaluate import BATCH_NORM_IMAGES, Evaluator
 from search.scoring import BATCH
@@ -30,8 +31,9 @@ from search.supernet.store import DataSummary, Supernet
 @click.option("--data", default="synthetic", show_default=True)
 @click.option("--networks", default=6, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--scale", type=int, help="only networks of this input scale")
 @click.option("--threads", default=1, show_default=True)
-def main(data: str, networks: int, device: str, threads: int) -> None:
+def main(data: str, networks: int, device: str, scale: int | None, threads: int) -> None:
     """Time both in turns, network by network, and print JSON."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -41,7 +43,10 @@ def main(data: str, networks: int, device: str, threads: int) -> None:
     evaluator = Evaluator(supernet, dataset, device)
     images, norm_images = dataset.split("search").images, dataset.files("supernet").sample(BATCH_NORM_IMAGES).images
     scored, searched, both = [], [], []
-    for x in space.sample(networks, np.random.default_rng(0)):
+    X = space.sample(networks, np.random.default_rng(0))
+    if scale is not None:
+        X[:, SCALE] = scale
+    for x in space.canonical(X):
         network = extract(supernet.network, space.decode(x)).to(device)
         ready = [dataset.to_input(part, network.architecture.input_hw).to(device) for part in (images, norm_images)]
         evaluator.miou(x)  # images are resized once per input size, not once per network

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mosegnet.common.errors import UserError
 from mosegnet.modules import Network
+from search.upsampled import likeliest, likeliest_at
 
 Size = tuple[int, int]
 Resize = Callable[[Size], Tensor]  # the images, normalised, at a size: (B, 3, h, w) float32
@@ -77,6 +78,13 @@ def label_logits(network: Network, resize: Resize, image_hw: Size, label_hw: Siz
             total = logits if total is None else total.add_(logits)
     assert total is not None
     return total.div_(method.passes) if method.passes > 1 else total
+
+
+def label_classes(network: Network, resize: Resize, image_hw: Size, label_hw: Size, method: Method = PLAIN) -> Tensor:
+    """The likeliest class of `label_logits`, (B, H, W) uint8."""
+    if not method.plain:
+        return likeliest(label_logits(network, resize, image_hw, label_hw, method))
+    return likeliest_at(network.forward_eighth(resize(network.architecture.input_hw))[0], label_hw)
 
 
 def _scaled(base: Size, scale: float, method: Method) -> Size:

@@ -15,7 +15,7 @@ from mosegnet.modules import Conv, Network
 from search import metrics
 from search.datasets.base import Dataset, Split, normalised, resized
 from search.datasets.lazy import FileSplit
-from search.inference import PLAIN, Method, Resize, Size, label_logits
+from search.inference import PLAIN, Method, Resize, Size, label_classes
 from search.pieces import Piece, pieces
 
 BATCH = 16
@@ -44,8 +44,8 @@ class Scorer:
             for piece in pieces(source, BATCH, most_pixels):
                 truth = piece.labels.to(self._device)
                 resize = self._resizing("" if isinstance(source, FileSplit) else split, piece)
-                logits = label_logits(ready, resize, _hw(piece.images), _hw(truth), method)
-                found.append(metrics.confusion_matrices(truth, likeliest(logits), classes).cpu())
+                predicted = label_classes(ready, resize, _hw(piece.images), _hw(truth), method)
+                found.append(metrics.confusion_matrices(truth, predicted, classes).cpu())
         return torch.cat(found)
 
     def inputs(self, split: Split, size_hw: Size, key: str) -> Iterator[Tensor]:
@@ -95,19 +95,6 @@ def folded(network: Network) -> Network:
             conv.weight, conv.bias = Parameter(weight.detach()), Parameter(bias.detach())
             module.bn = None
     return network
-
-
-def likeliest(logits: Tensor) -> Tensor:
-    """The class of the greatest logit, the first of equals: (B, classes, H, W) → (B, H, W) uint8.
-
-    One pass a class over contiguous planes; `argmax` over the strided axis takes ten times as long on a CPU.
-    """
-    best = logits[:, 0].clone()
-    index = torch.zeros(best.shape, dtype=torch.uint8, device=logits.device)
-    for k in range(1, logits.shape[1]):
-        index.masked_fill_(logits[:, k] > best, k)
-        torch.maximum(best, logits[:, k], out=best)
-    return index
 
 
 def _hw(images: Tensor) -> Size:

@@ -20,6 +20,7 @@ from search.export import random_network
 from search.inference import Method, label_logits, starts
 from search.pieces import pieces
 from search.scoring import Scorer, folded
+from search.upsampled import likeliest_at
 
 IMAGE_HW = (96, 160)
 
@@ -153,3 +154,12 @@ def test_large_splits_score_as_small_ones_and_are_never_decoded_at_once(tmp_path
     assert (found - expected).abs().sum() <= 4
     assert found.sum() == 7 * 64 * 96
     assert metrics.miou(found.sum(0)) > 0
+
+
+@pytest.mark.parametrize("size", [(33, 47), (360, 480), (5, 2000)])
+def test_classes_resized_in_bands_are_those_of_resized_logits(size) -> None:
+    logits = torch.randn(3, 7, 12, 16, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(logits, size, mode="bilinear").argmax(1)
+    assert (likeliest_at(logits, size) != expected).float().mean() < 1e-4
+    flat = torch.zeros(1, 4, 2, 2)
+    assert not likeliest_at(flat, (6, 6)).any()  # of equals the first
