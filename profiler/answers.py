@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from mosegnet.digits import FloatArray
 from profiler.outside import printable, short
 from profiler.pipe import LinkLost
 
@@ -151,6 +155,32 @@ def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
         return {str(name): [float(value) for value in values] for name, values in answer["outputs"].items()}
     except _SENSELESS as error:
         raise LinkLost(f"the agent's outputs make no sense: {_briefly(error)}") from None
+
+
+def arrays_of(answer: dict[str, Any]) -> dict[str, FloatArray]:
+    """Packed outputs by name, flat."""
+    try:
+        return {str(name): unpacked(text) for name, text in answer["outputs"].items()}
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's outputs make no sense: {_briefly(error)}") from None
+
+
+def engine_of(answer: dict[str, Any]) -> bytes:
+    """What the device's runtime built."""
+    try:
+        return base64.b64decode(answer["bytes"], validate=True)
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's engine makes no sense: {_briefly(error)}") from None
+
+
+def packed(array: FloatArray) -> str:
+    """As the agent's `infer` takes numbers: single floats, little-endian, in base64."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> FloatArray:
+    """The other way, flat."""
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
 
 
 def _briefly(error: Exception) -> str:

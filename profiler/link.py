@@ -15,14 +15,18 @@ from device_agents.agent import PROTOCOL
 from device_agents.faults import Fault
 from mosegnet.common.console import warn
 from mosegnet.common.errors import DeviceError
+from mosegnet.digits import FloatArray
 from profiler.answers import (
     EnergyReading,
     Profile,
     Rule,
     Timing,
+    arrays_of,
     energy_of,
+    engine_of,
     introduction,
     outputs_of,
+    packed,
     profile_of,
     readings_of,
     timing_of,
@@ -92,6 +96,25 @@ class Link:
         """Outputs of one inference by name, flat lists of floats; for checks, not for timing."""
         return self._persist(f"running {name}", lambda talk: self._infer(talk, model, inputs))
 
+    def run(self, model: bytes | Path, inputs: dict[str, FloatArray], name: str) -> dict[str, FloatArray] | Fault:
+        """As `infer`, with arrays: images and maps of classes of any size. Outputs are flat."""
+
+        def action(talk: Conversation) -> dict[str, FloatArray] | Fault:
+            fields = {"packed": True, "inputs": {key: packed(array) for key, array in inputs.items()}}
+            answer = self._ask_loaded(talk, model, fields)
+            return answer if isinstance(answer, Fault) else arrays_of(answer)
+
+        return self._persist(f"running {name}", action)
+
+    def build(self, model: bytes | Path, name: str) -> bytes | Fault:
+        """What the device's runtime makes of a model and keeps, such as an engine. A Fault is its own refusal."""
+
+        def action(talk: Conversation) -> bytes | Fault:
+            answer = self._ask(talk, "build", self._host.place(model))
+            return answer if isinstance(answer, Fault) else engine_of(answer)
+
+        return self._persist(f"building {name}", action)
+
     def telemetry(self) -> dict[str, Any]:
         """What the device's system can say of itself now."""
         readings = self._persist("reading telemetry", lambda talk: self._ask(talk, "telemetry", {}))
@@ -124,12 +147,17 @@ class Link:
     def _infer(
         self, talk: Conversation, model: bytes | Path, inputs: dict[str, list[float]]
     ) -> dict[str, list[float]] | Fault:
+        answer = self._ask_loaded(talk, model, {"inputs": inputs})
+        return answer if isinstance(answer, Fault) else outputs_of(answer)
+
+    def _ask_loaded(self, talk: Conversation, model: bytes | Path, fields: dict[str, Any]) -> Any:
+        """The answer of one inference."""
         loaded = self._load(talk, model)
         if isinstance(loaded, Fault):
             return loaded
-        answer = self._ask(talk, "infer", {"model": loaded["model"], "inputs": inputs})
+        answer = self._ask(talk, "infer", {"model": loaded["model"], **fields})
         self._ask(talk, "unload", {"model": loaded["model"]})
-        return answer if isinstance(answer, Fault) else outputs_of(answer)
+        return answer
 
     def _load(self, talk: Conversation, model: bytes | Path) -> Any:
         loaded = self._ask(talk, "load", self._host.place(model))

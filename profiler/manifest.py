@@ -22,10 +22,10 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.cost import costs
 from mosegnet.digits import IntArray
+from mosegnet.half import to_half
 from mosegnet.onnx_graph import network_model
 from mosegnet.space import Space
 from profiler import sampling
-from profiler.half import to_half
 from profiler.initialisers import with_initialisers
 
 MANIFEST = "networks.jsonl"

@@ -6,12 +6,14 @@ import click
 
 from mosegnet.common.console import run_command
 from search.commands.data import data
-from search.commands.encodings import export, sample, space
+from search.commands.encodings import sample, space
+from search.commands.evaluating import evaluate
+from search.commands.exporting import export
 from search.commands.looking import compare, status
 from search.commands.picking import pick
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
-from search.commands.training import evaluate, landscape
+from search.commands.training import landscape
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

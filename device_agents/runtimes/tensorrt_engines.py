@@ -47,8 +47,7 @@ class Engines(object):
 
     def engine(self, data):
         """An engine of the model's ONNX bytes, from the cache or built now; or a Fault."""
-        path = self._path("engine", hashlib.sha256(data).hexdigest())
-        plan = _read(path)
+        plan = _read(self._plan_path(data))
         if plan is not None:
             engine = self._deserialize(plan)
             if not isinstance(engine, Fault):
@@ -56,8 +55,13 @@ class Engines(object):
         plan = self._build(data)
         if isinstance(plan, Fault):
             return plan
-        _write(path, plan)
+        _write(self._plan_path(data), plan)
         return self._deserialize(plan)
+
+    def plan(self, data):
+        """The bytes of the engine that `engine` gives: of the cache, in which it has just been found or put."""
+        plan = _read(self._plan_path(data))
+        return Fault("load", "the engine cannot be read from " + self._folder) if plan is None else plan
 
     def fault(self, kind, doing):
         """What TensorRT last complained of, as a Fault; it returns None or False and tells its logger why."""
@@ -141,6 +145,9 @@ class Engines(object):
         blob = cache.serialize() if cache is not None else None
         if blob is not None:
             _write(self._path("timing", ""), bytes(blob))
+
+    def _plan_path(self, data):
+        return self._path("engine", hashlib.sha256(data).hexdigest())
 
     def _path(self, what, digest):
         # the timing cache fits every model of the same device and library

@@ -101,6 +101,14 @@ class TensorRt(object):
         """A model from the bytes of an ONNX file, or a Fault; the engine is built or found, and warmed up."""
         return self._loaded(data, self._graph)
 
+    def build(self, data):
+        """The engine of a model's ONNX bytes as bytes, for this card and this version of TensorRT; or a Fault."""
+        model = self.load(data)  # an engine that does not run is none
+        if isinstance(model, Fault):
+            return model
+        model.close()
+        return self._engines.plan(data)
+
     def profile(self, data, warm_up, runs, alive):
         """See `device_agents.profiling`: by layer of the engine, which is one or several nodes of the graph fused."""
         model = self._loaded(data, False)

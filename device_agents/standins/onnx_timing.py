@@ -95,7 +95,8 @@ def _reformat(kernel):
 
 def _type_and_shape(onnx, value):
     tensor = value.type.tensor_type
-    kinds = {onnx.TensorProto.FLOAT: "FLOAT", onnx.TensorProto.FLOAT16: "HALF", onnx.TensorProto.INT64: "INT64"}
+    types = onnx.TensorProto
+    kinds = {types.FLOAT: "FLOAT", types.FLOAT16: "HALF", types.INT64: "INT64", types.UINT8: "UINT8"}
     shape = tuple(size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim)
     return kinds.get(tensor.elem_type, "INT32"), shape
 

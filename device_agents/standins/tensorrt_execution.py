@@ -6,13 +6,15 @@ from typing import Any
 from device_agents.standins import cuda_runtime, onnx_timing
 from device_agents.standins.strict import die, enumeration, want
 
-DataType = enumeration("DataType", {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "BF16": 7, "INT64": 8})
+DataType = enumeration(
+    "DataType", {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "BF16": 7, "INT64": 8}
+)
 TensorIOMode = enumeration("TensorIOMode", {"NONE": 0, "INPUT": 1, "OUTPUT": 2})
 ProfilingVerbosity = enumeration("ProfilingVerbosity", {"LAYER_NAMES_ONLY": 0, "NONE": 1, "DETAILED": 2})
 LayerInformationFormat = enumeration("LayerInformationFormat", {"ONELINE": 0, "JSON": 1})
-_BYTES = {"FLOAT": 4, "HALF": 2, "INT64": 8, "INT32": 4}
-_NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
-_WORDS = {"FLOAT": "FP32", "HALF": "FP16", "INT64": "Int64", "INT32": "Int32"}
+_BYTES = {"FLOAT": 4, "HALF": 2, "INT64": 8, "INT32": 4, "UINT8": 1}
+_NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32", "UINT8": "uint8"}
+_WORDS = {"FLOAT": "FP32", "HALF": "FP16", "INT64": "Int64", "INT32": "Int32", "UINT8": "UInt8"}
 
 NAMES = (
     "DataType", "TensorIOMode", "ProfilingVerbosity", "LayerInformationFormat", "ILogger", "IProfiler",
