@@ -17,7 +17,7 @@ from mosegnet.modules import Network, extract
 from search import metrics
 from search.datasets.base import Dataset, Split, normalised, resized
 from search.supernet.batch_norm import reestimate
-from search.supernet.store import Supernet
+from search.supernet.store import Supernet, Weights
 
 BATCH = 16
 BATCH_NORM_IMAGES = 64  # enough to rank; more change every score alike (see batch_norm.py)
@@ -30,7 +30,7 @@ class Evaluator:
         UserError: the data set's classes are not those that the supernet's space decides between.
     """
 
-    def __init__(self, supernet: Supernet, dataset: Dataset, device: str = "cpu") -> None:
+    def __init__(self, supernet: Supernet | Weights, dataset: Dataset, device: str = "cpu") -> None:
         if len(dataset.classes) != supernet.space.classes:
             raise UserError(
                 f"data set {dataset.name} has {len(dataset.classes)} classes, the supernet's space "
