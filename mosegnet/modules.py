@@ -7,7 +7,9 @@ largest architecture, and extraction is a copy of slices.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,12 +22,45 @@ from mosegnet.graph import HEAD_FACTOR
 from mosegnet.onnx_graph import BATCH_NORM_EPSILON
 from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
 
+_thread = threading.local()
+
 BatchNormalise = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 def normalise_batch(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     """(B, C, H, W) by the statistics of this batch alone; no running statistics are kept."""
     return F.batch_norm(x, None, None, weight, bias, True, 0.0, epsilon)
+
+
+Slices = list[tuple[nn.Parameter, Tensor]]  # parameters, and the leading parts of them that were used
+
+
+@contextmanager
+def separate_slices() -> Iterator[Slices]:
+    """Within, every leading part of a parameter is a leaf of its own, and is listed with its parameter.
+
+    So a small network's gradients are as small as it is; slices of the parameters themselves would each be filled up
+    with zeros to the largest network's size. It holds for the calling thread.
+    """
+    slices: Slices = []
+    _thread.slices = slices
+    try:
+        yield slices
+    finally:
+        _thread.slices = None
+
+
+def _leading(tensor: Tensor, *sizes: int) -> Tensor:
+    """`tensor[:sizes[0], :sizes[1], …]`, sliced only where it is larger."""
+    part = tensor
+    for dim, size in enumerate(sizes):
+        if part.shape[dim] != size:
+            part = part.narrow(dim, 0, size)
+    slices: Slices | None = getattr(_thread, "slices", None)
+    if slices is not None and part is not tensor and isinstance(tensor, nn.Parameter) and torch.is_grad_enabled():
+        part = part.detach().requires_grad_()
+        slices.append((tensor, part))
+    return part
 
 
 class Conv(nn.Module):
@@ -47,8 +82,8 @@ class Conv(nn.Module):
     def forward(self, x: Tensor, channels: int | None = None) -> Tensor:
         """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
         conv, n = self.conv, channels or self.conv.out_channels
-        bias = None if conv.bias is None else conv.bias[:n]
-        x = F.conv2d(x, conv.weight[:n, : x.shape[1]], bias, conv.stride, conv.padding)
+        bias = None if conv.bias is None else _leading(conv.bias, n)
+        x = F.conv2d(x, _leading(conv.weight, n, x.shape[1]), bias, conv.stride, conv.padding)
         if self.bn is not None:
             x = self._normalise(self.bn, x, n)
         return F.relu(x) if self.relu else x
@@ -58,10 +93,10 @@ class Conv(nn.Module):
         mean, variance = bn.running_mean, bn.running_var
         assert mean is not None
         assert variance is not None
+        weight, bias = _leading(bn.weight, n), _leading(bn.bias, n)
         if bn.training and bn.momentum is None:
-            return self.normalise_batch(x, bn.weight[:n], bn.bias[:n], bn.eps)
-        momentum = bn.momentum or 0.0
-        return F.batch_norm(x, mean[:n], variance[:n], bn.weight[:n], bn.bias[:n], bn.training, momentum, bn.eps)
+            return self.normalise_batch(x, weight, bias, bn.eps)
+        return F.batch_norm(x, mean[:n], variance[:n], weight, bias, bn.training, bn.momentum or 0.0, bn.eps)
 
 
 class Stem(nn.Module):

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mosegnet.architecture import Architecture
-from mosegnet.modules import Network
+from mosegnet.modules import Network, Slices, separate_slices
 from search.supernet.loss import distillation_loss
 from search.supernet.ranks import Ranks
 from search.supernet.recipes import Recipe
@@ -19,7 +19,8 @@ from search.supernet.tasks import Task
 
 Part = tuple[Tensor, Tensor]  # images, labels
 
-_Gradient = tuple[Tensor, tuple[Tensor | None, ...]]
+GradientParts = list[tuple[nn.Parameter, Tensor]]  # of parameters, or of leading parts of them
+_Gradient = tuple[Tensor, GradientParts]
 
 
 class Gradients:
@@ -34,6 +35,7 @@ class Gradients:
         self._task, self._recipe, self._ranks, self._teacher = task, recipe, ranks, teacher
         self._amp = _amp_dtype(recipe.precision, ranks.device)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self._amp is torch.float16)
+        self._buffers: dict[nn.Parameter, Tensor] = {}
         self.parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
         beside = ranks.device.type == "cpu" and ranks.world == 1
         count = torch.get_num_threads() if beside else 0
@@ -51,11 +53,9 @@ class Gradients:
         losses = torch.zeros(len(networks), device=self._ranks.device)
         share = 1 / (self._ranks.world * len(batch))
         for part in batch:
-            for k, (loss, gradients) in enumerate(self._each(part, networks, largest, total, share)):
+            for k, (loss, parts) in enumerate(self._each(part, networks, largest, total, share)):
                 losses[k] += loss
-                for parameter, gradient in zip(self.parameters, gradients, strict=True):
-                    if gradient is not None:
-                        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+                add_to_grad(parts, self._buffers)
         # All processes drew the same networks, so the same parameters have gradients.
         present = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         self._ranks.add_up([losses, *present])
@@ -71,12 +71,12 @@ class Gradients:
             teacher = self._opinion(self._teacher, images)
         elif self._recipe.distil and networks != [largest]:
             if networks[0] == largest:
-                (heads,) = self._run([partial(self._heads, images, largest)])
+                ((heads, slices),) = self._run([partial(self._heads, images, largest)])
                 teacher, students = heads[0].detach(), networks[1:]
-                jobs.append(lambda: self._gradient(self._task.loss(heads, labels, total)))
+                jobs.append(lambda: self._gradient(self._task.loss(heads, labels, total), slices))
             else:
                 with torch.no_grad():
-                    teacher = self._heads(images, largest)[0]
+                    teacher = self._heads(images, largest)[0][0]
         jobs += [partial(self._student, part, network, teacher, total, share) for network in students]
         yield from self._run(jobs)
 
@@ -84,26 +84,48 @@ class Gradients:
         self, part: Part, network: Architecture, teacher: Tensor | None, total: Tensor, share: float
     ) -> _Gradient:
         images, labels = part
-        heads = self._heads(images, network)
+        heads, slices = self._heads(images, network)
         loss = self._task.loss(heads, labels, total)
         if teacher is not None:
             loss = loss + share * distillation_loss(heads[0], teacher)
-        return self._gradient(loss)
+        return self._gradient(loss, slices)
 
-    def _heads(self, images: Tensor, network: Architecture) -> tuple[Tensor, ...]:
-        with torch.autocast(self._ranks.device.type, self._amp, enabled=self._amp is not None):
+    def _heads(self, images: Tensor, network: Architecture) -> tuple[tuple[Tensor, ...], Slices]:
+        autocast = torch.autocast(self._ranks.device.type, self._amp, enabled=self._amp is not None)
+        with autocast, separate_slices() as slices:
             heads = self._task.heads(images, network)
-        return tuple(head.float() for head in heads)
+        return tuple(head.float() for head in heads), slices
 
     def _opinion(self, teacher: Network, images: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(self._ranks.device.type, self._amp, enabled=self._amp is not None):
             return teacher.forward_eighth(images)[0].float()
 
-    def _gradient(self, loss: Tensor) -> _Gradient:
-        return loss.detach(), torch.autograd.grad(self.scaler.scale(loss), self.parameters, allow_unused=True)
+    def _gradient(self, loss: Tensor, slices: Slices) -> _Gradient:
+        return loss.detach(), gradient_parts(self.scaler.scale(loss), self.parameters, slices)
 
     def _run(self, jobs: list[Any]) -> Iterator[Any]:
         return self._threads.map(lambda job: job(), jobs) if self._threads else (job() for job in jobs)
+
+
+def gradient_parts(loss: Tensor, parameters: list[nn.Parameter], slices: Slices) -> GradientParts:
+    """The gradients that a network of `separate_slices` has: of whole parameters, and of leading parts of others."""
+    leaves = [(parameter, parameter) for parameter in parameters] + slices
+    found = torch.autograd.grad(loss, [leaf for _, leaf in leaves], allow_unused=True)
+    return [(parameter, grad) for (parameter, _), grad in zip(leaves, found, strict=True) if grad is not None]
+
+
+@torch.no_grad()
+def add_to_grad(parts: GradientParts, buffers: dict[nn.Parameter, Tensor]) -> None:
+    """Add gradients to the `.grad` of their parameters; `buffers` are used again from step to step."""
+    for parameter, gradient in parts:
+        if parameter.grad is None and gradient.shape == parameter.shape:
+            parameter.grad = gradient
+            continue
+        if parameter.grad is None:
+            if parameter not in buffers:
+                buffers[parameter] = torch.empty_like(parameter)
+            parameter.grad = buffers[parameter].zero_()
+        parameter.grad[tuple(slice(size) for size in gradient.shape)] += gradient
 
 
 def _amp_dtype(precision: str, device: torch.device) -> torch.dtype | None:

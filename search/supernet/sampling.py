@@ -36,6 +36,11 @@ class Sampler:
                 f"parts each: take a --batch that {parts} divides"
             )
         self._chunk = recipe.batch // recipe.accumulate  # images a draw, the same in every step: draws are prepared
+        if self._chunk < 2:
+            raise UserError(
+                f"a batch of {recipe.batch} in {recipe.accumulate} parts leaves one image a part, too few for batch "
+                "norm: take a larger --batch or a smaller --accumulate"
+            )
         self._split = dataset.files("supernet")
         self._order = Order(len(self._split), seed)
         self._batches = Batches(
