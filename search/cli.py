@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from mosegnet.common.console import run_command
+from search.commands.baselines import baseline
 from search.commands.data import data
 from search.commands.encodings import export, sample, space
+from search.commands.retraining import retrain
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
 from search.commands.training import evaluate, landscape
@@ -22,7 +24,7 @@ def cli() -> None:
     """
 
 
-for command in (space, sample, data, train_supernet, evaluate, landscape, run, report, export):
+for command in (space, sample, data, train_supernet, evaluate, landscape, run, report, retrain, baseline, export):
     cli.add_command(command)
 
 

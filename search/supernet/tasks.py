@@ -15,7 +15,7 @@ from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
 from mosegnet.family import Family
-from mosegnet.modules import Layer, Network, extract
+from mosegnet.modules import Layer, Network, PlainLayer, extract
 from search import metrics
 from search.datasets.base import Dataset, normalised, resized
 from search.datasets.sampling import class_counts
@@ -176,8 +176,10 @@ def _initialise(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
-            nn.init.zeros_(module.conv3.bn.weight)
+        if isinstance(module, Layer | PlainLayer) and module.shortcut is None:
+            last = module.last.bn
+            assert last is not None
+            nn.init.zeros_(last.weight)
 
 
 def _check_classes(space: Family, dataset: Dataset) -> None:
