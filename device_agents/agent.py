@@ -7,6 +7,7 @@ An answer is `{"id", "ok"}` or `{"id", "fault": {"kind", "detail"}}`; a long req
 once a second while it makes progress. Standard error is for people. When the input ends, so does the agent.
 """
 
+import array
 import base64
 import json
 import os
@@ -170,9 +171,22 @@ class Agent(object):
         if isinstance(model, Fault):
             return model
         try:
-            return {"outputs": model.infer(request["inputs"])}
+            if not request.get("packed"):
+                return {"outputs": model.infer(request["inputs"])}
+            found = model.infer({name: _unpacked(text) for name, text in request["inputs"].items()})
+            return {"outputs": {name: _packed(values) for name, values in found.items()}}
         except Exception as error:
             return Fault.of(error, "run")
+
+    def _build(self, request):
+        """The model as the runtime itself keeps it, such as an engine of TensorRT."""
+        if not hasattr(self._runtime, "build"):
+            return Fault("load", "this runtime loads models as they are: there is nothing to build")
+        try:
+            built = self._runtime.build(_data(request))
+        except (OSError, ValueError) as error:
+            return Fault.of(error, "load")
+        return built if isinstance(built, Fault) else {"bytes": base64.b64encode(built).decode("ascii")}
 
     def _unload(self, request):
         model = self._model(request)
@@ -201,6 +215,7 @@ class Agent(object):
         "profile": _profile,
         "energy": _energy,
         "infer": _infer,
+        "build": _build,
         "unload": _unload,
         "telemetry": _telemetry,
         "shutdown": _shutdown,
@@ -225,6 +240,23 @@ def _data(request):
         with open(request["path"], "rb") as file:
             return file.read()
     return base64.b64decode(request["bytes"], validate=True)
+
+
+def _unpacked(text):
+    """Numbers sent as single floats in little-endian order and base64: images are long in digits."""
+    values = array.array("f")
+    values.frombytes(base64.b64decode(text, validate=True))
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+def _packed(values):
+    """The other way; whole numbers up to 2 ** 24, which classes are, stay what they are."""
+    found = array.array("f", values)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return base64.b64encode(found.tobytes()).decode("ascii")
 
 
 def main():

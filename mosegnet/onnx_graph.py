@@ -8,7 +8,7 @@ convolutions. (Runtimes that do not fold constants, or whose kernels depend on t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -25,6 +25,7 @@ STUB_CHANNELS = 8
 BATCH_NORM_EPSILON = 1e-5
 _CONSTANT_BIAS = 0.01
 
+Output = Literal["logits", "classes"]
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -69,10 +70,16 @@ def context_model(shape: Shape) -> bytes:
     return graph.serialise("context {}x{}x{}".format(*shape))
 
 
-def network_model(architecture: Architecture, weights: Weights | None = None) -> bytes:
-    """A whole network: input `image` (1, 3, H, W), output `logits` (1, classes, H, W).
+def network_model(
+    architecture: Architecture,
+    weights: Weights | None = None,
+    output: Output = "logits",
+    output_hw: tuple[int, int] | None = None,
+) -> bytes:
+    """A whole network: input `image` (1, 3, H, W), output `logits` (1, classes, H, W) or `classes` (1, 1, H, W) uint8.
 
     `weights` are the tensors of `mosegnet.modules.Network(architecture).state_dict()` as arrays; constants when None.
+    `output_hw` is another size of the output than the input's, such as that of the images before they were reduced.
     """
     graph = _Graph(weights)
     image = graph.input("image", (IMAGE_CHANNELS, *architecture.input_hw))
@@ -80,12 +87,16 @@ def network_model(architecture: Architecture, weights: Weights | None = None) ->
     ends = set(np.cumsum(architecture.depths).tolist())
     for k, (name, unit) in enumerate(architecture.named_units()):
         if unit is architecture.decoder:
-            x = graph.unit(f"{name}.", unit, [image, *stage_ends[1:]])
+            x = graph.unit(f"{name}.", unit, [image, *stage_ends[1:]], output_hw)
         else:
             x = graph.unit(f"{name}.", unit, [x])
         if k in ends:
             stage_ends.append(x)
-    graph.output(x, (architecture.classes, *architecture.input_hw), "logits")
+    size = output_hw or architecture.input_hw
+    if output == "classes":
+        graph.output(graph.class_map(x), (1, *size), "classes", TensorProto.UINT8)
+    else:
+        graph.output(x, (architecture.classes, *size), "logits")
     return graph.serialise("mosegnet")
 
 
@@ -103,18 +114,29 @@ class _Graph:
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, *shape)))
         return name
 
-    def output(self, tensor: str, shape: Shape, name: str) -> None:
+    def output(self, tensor: str, shape: Shape, name: str, kind: int = TensorProto.FLOAT) -> None:
         for node in self._nodes:
             node.output[:] = [name if output == tensor else output for output in node.output]
             node.input[:] = [name if source == tensor else source for source in node.input]
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, *shape)))
+        self._outputs.append(helper.make_tensor_value_info(name, kind, (1, *shape)))
 
-    def unit(self, prefix: str, unit: Unit, inputs: Iterable[str]) -> str:
-        """Add the unit's operators; returns the name of its output."""
+    def unit(self, prefix: str, unit: Unit, inputs: Iterable[str], output_hw: tuple[int, int] | None = None) -> str:
+        """Add the unit's operators; returns the name of its output. `output_hw`: where the last one resizes to."""
         names = {f"x{k}": name for k, name in enumerate(inputs)}
         for op in operators(unit):
-            names[op.output] = self._operator(prefix, op, [names[source] for source in op.inputs])
+            sources = [names[source] for source in op.inputs]
+            if op.output == "y" and output_hw is not None:
+                names["y"] = self._resize_to(op, sources[0], prefix + op.output, output_hw)
+            else:
+                names[op.output] = self._operator(prefix, op, sources)
         return names["y"]
+
+    def class_map(self, logits: str) -> str:
+        """The likeliest class of each pixel, the first of equals, as a byte."""
+        # keepdims and the way over floats: converters know no other argmax, and no cast from int64 to uint8
+        index = self._node("ArgMax", [logits], "argmax", axis=1, keepdims=1)
+        number = self._node("Cast", [index], "argmax/float", to=TensorProto.FLOAT)
+        return self._node("Cast", [number], "argmax/uint8", to=TensorProto.UINT8)
 
     def stub_conv(self, name: str, source: str, shape: Shape) -> str:
         op = Op("conv", (), name, shape, STUB_CHANNELS, weights=name, relu=True)
@@ -185,11 +207,21 @@ class _Graph:
     def _resize(self, op: Op, source: str, output: str) -> str:
         roi = self._tensor("roi", np.zeros(0, dtype=np.float32))
         scales = self._tensor(f"scales/{op.factor}", np.array([1, 1, op.factor, op.factor], dtype=np.float32))
+        return self._resize_node(op, [source, roi, scales], output)
+
+    def _resize_to(self, op: Op, source: str, output: str, size_hw: tuple[int, int]) -> str:
+        """As `_resize`, to a size that need be no multiple."""
+        nothing = self._tensor("roi", np.zeros(0, dtype=np.float32))
+        scales = self._tensor("scales/none", np.zeros(0, dtype=np.float32))
+        sizes = self._tensor("sizes", np.array([1, op.shape[0], *size_hw], dtype=np.int64))
+        return self._resize_node(op, [source, nothing, scales, sizes], output)
+
+    def _resize_node(self, op: Op, inputs: list[str], output: str) -> str:
         if op.kind == "nearest":
             how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         else:
             how = {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}
-        return self._node("Resize", [source, roi, scales], output, **how)
+        return self._node("Resize", inputs, output, **how)
 
 
 def _fold(weights: Weights, name: str, batch_norm: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from mosegnet.digits import FloatArray
 from profiler.outside import printable, short
 from profiler.pipe import LinkLost
 
@@ -52,6 +56,21 @@ class Profile:
     total_ms: tuple[float, ...]
     contention: tuple[float, ...]
     spent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyReading:
+    """What the agent's meter said of one model: see `device_agents.energy`.
+
+    `energy_mj`: of one inference, over `runs` of them in `seconds`. `source`: counter or power_samples. `busy_s`: how
+    long the device was busy with it, loading included.
+    """
+
+    energy_mj: float
+    runs: int
+    seconds: float
+    source: str
+    busy_s: float
 
 
 def chip_of(hello: Mapping[str, Any]) -> str:
@@ -113,6 +132,23 @@ def timing_of(answer: dict[str, Any], load_s: float, clock: str) -> Timing:
         raise LinkLost(f"the agent's measurement makes no sense: {_briefly(error)}") from None
 
 
+def energy_of(answer: dict[str, Any], busy_s: float) -> EnergyReading:
+    """The energy of an inference, and how it was told; `busy_s` is how long that took, loading included."""
+    try:
+        runs = int(answer["runs"])
+        if runs < 1:
+            raise ValueError(f"{runs} runs")
+        return EnergyReading(
+            _positive(answer["energy_mj"]),
+            runs,
+            _positive(answer["seconds"]),
+            printable(str(answer["source"]), 40),
+            round(_duration(busy_s), 5),
+        )
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's energy makes no sense: {_briefly(error)}") from None
+
+
 def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
     """Outputs by name, flat lists of floats."""
     try:
@@ -121,14 +157,40 @@ def outputs_of(answer: dict[str, Any]) -> dict[str, list[float]]:
         raise LinkLost(f"the agent's outputs make no sense: {_briefly(error)}") from None
 
 
+def arrays_of(answer: dict[str, Any]) -> dict[str, FloatArray]:
+    """Packed outputs by name, flat."""
+    try:
+        return {str(name): unpacked(text) for name, text in answer["outputs"].items()}
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's outputs make no sense: {_briefly(error)}") from None
+
+
+def engine_of(answer: dict[str, Any]) -> bytes:
+    """What the device's runtime built."""
+    try:
+        return base64.b64decode(answer["bytes"], validate=True)
+    except _SENSELESS as error:
+        raise LinkLost(f"the agent's engine makes no sense: {_briefly(error)}") from None
+
+
+def packed(array: FloatArray) -> str:
+    """As the agent's `infer` takes numbers: single floats, little-endian, in base64."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<f4").tobytes()).decode("ascii")
+
+
+def unpacked(text: str) -> FloatArray:
+    """The other way, flat."""
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
+
+
 def _briefly(error: Exception) -> str:
     return printable(repr(error), 120)
 
 
 def _positive(ms: Any) -> float:
-    """A time, as a number that can be one."""
+    """A time or an energy, as a number that can be one."""
     if not 0 < float(ms) < math.inf:
-        raise ValueError(f"{ms} is no time")
+        raise ValueError(f"{ms} cannot be")
     return float(ms)
 
 

@@ -17,6 +17,7 @@ from mosegnet.common.errors import DeviceError, UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.space import Space
+from profiler import energy as energies
 from profiler import plan as plans
 from profiler.answers import chip_of
 from profiler.conversion_check import check_conversions
@@ -31,16 +32,21 @@ from profiler.visits import Record
 
 _JOURNAL_FORMAT = 2
 _UNSTEADY_PERCENT = 10.0
+_MAY_DIFFER = ("started", "energy")  # of two headers of one build: energy may be left out when it goes on
 _CLOCKS = ("governors", "frequency_max_mhz")
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a table is built. None: what the evidence favours on the device's runtime, and its own number of networks."""
+    """How a table is built. None: what the evidence favours on the device's runtime, and its own number of networks.
+
+    `energy`: measure it as well where the device tells it.
+    """
 
     name: MethodName | None = None
     networks: int | None = None
     prior: Lut | None = None
+    energy: bool = True
 
 
 def journal_path(out: Path) -> Path:
@@ -96,6 +102,8 @@ def build(
                 journal.append(header)
                 records.append(header)
             _measure(plan, space, links, converter, journal, records, rule, seed)
+            if header["energy"]:
+                _measure_energy(plan, space, links, converter, journal, records, rule, seed)
             telemetry, restarts = links[0].telemetry(), sum(link.restarts for link in links)
         finally:
             journal.close()
@@ -197,6 +205,31 @@ def _measure(
             run(plans.stub_jobs(missing), "trying units of which no network ran")
 
 
+def _measure_energy(
+    plan: Plan,
+    space: Space,
+    links: Sequence[Link],
+    converter: Converter,
+    journal: Journal,
+    records: list[Record],
+    rule: Rule,
+    seed: int,
+) -> None:
+    """After all latencies, as it heats the device: the energy of whole networks, unless the first one has none."""
+    jobs = energies.jobs(plan, space)
+    for part, title in ((jobs[:1], "trying the device's meter"), (jobs, "measuring energy")):
+        Session(part, plan.reference, links, journal, records, rule, seed, plan.effort, None, converter).run(title)
+        refused = [record for record in records if record["what"] == "refused" and record["key"] == jobs[0].key]
+        if refused:
+            warn(f"the table has no energy: {refused[0]['detail']}")
+            return
+
+
+def tells_energy(link: Link) -> bool:
+    """Whether the device has a meter of energy or power."""
+    return bool(link.hello().get("energy_meter")) and any(name in link.telemetry() for name in energies.METERS)
+
+
 def _header(
     device: Device,
     space: Space,
@@ -222,6 +255,7 @@ def _header(
         "hello": {key: value for key, value in link.hello().items() if key != "pid"},
         "clocks": clocks,
         "conversion": converter.describe(),
+        "energy": method.energy and tells_energy(link),
         "started": now(),
     }
 
@@ -229,7 +263,7 @@ def _header(
 def _check_same_build(path: Path, found: Record, wanted: Record) -> None:
     """Refuse to mix measurements of two builds; says which field differs first."""
     for key in wanted:
-        if key != "started" and found.get(key) != wanted[key]:
+        if key not in _MAY_DIFFER and found.get(key) != wanted[key]:
             raise UserError(
                 f"{path} is of another build, its {key} differs: "
                 "run with the same arguments on the same device, or add --restart to start anew"
@@ -248,11 +282,12 @@ def _keep_samples(journal_file: Path, samples_file: Path) -> None:
 def _say_quality(lut: Lut) -> None:
     """Warnings with advice: what a person should know before relying on the table."""
     entries = lut.table.entries.values()
+    method = lut.table.method
     loose = sum(not entry.converged for entry in entries if entry.samples)
     contended = sum("contended" in entry.flags for entry in entries)
     if loose:
         warn(
-            f"{loose} of {len(entries)} entries did not settle within {lut.table.method.target_percent:g} % of "
+            f"{loose} of {len(entries)} entries did not settle within {method.target_percent:g} % of "
             "themselves: each says so; what that does to a network is in the proof below"
         )
     if contended:
@@ -260,12 +295,12 @@ def _say_quality(lut: Lut) -> None:
             f"{contended} of {len(entries)} entries were measured while others used the processor: "
             "stop them and build again"
         )
-    if lut.table.method.drift_percent > _UNSTEADY_PERCENT:
+    if method.drift_percent is not None and method.drift_percent > _UNSTEADY_PERCENT:
         warn(
-            f"the device's speed strayed by {lut.table.method.drift_percent:.0f} % (the reference corrected for it): "
+            f"the device's speed strayed by {method.drift_percent:.0f} % (the reference corrected for it): "
             "`profiler doctor` says what may be behind it"
         )
 
 
 def _count(records: list[Record]) -> int:
-    return sum(record["what"] in ("measured", "profiled") for record in records)
+    return sum(record["what"] in ("measured", "profiled", "energy") for record in records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosegnet.common.console import run_command
-from profiler.commands import building, measuring, tables
+from profiler.commands import building, converting, elsewhere, measuring, tables
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,7 +19,8 @@ def cli() -> None:
 
 for command in (
     measuring.devices, measuring.doctor, building.build_lut, building.validate, building.correct, tables.predict,
-    tables.show, tables.compare, tables.plot, measuring.measure,
+    tables.show, tables.compare, tables.plot, measuring.measure, elsewhere.export, elsewhere.import_,
+    converting.convert,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -13,6 +13,7 @@ from profiler.pipe import LinkLost, Pipe
 
 _LONGEST_S = 3600.0  # of one request, however alive the agent says it is
 _LONGEST_LINE = 64 << 20  # bytes; a profile of a large network is a few hundred kB
+_LONGEST_ASKED = 512 << 20  # of an engine, or of logits: those of 1024x2048 pixels are 213 million in base64
 
 
 class Conversation:
@@ -31,9 +32,10 @@ class Conversation:
         """
         number = next(self._ids)
         until_s = time.monotonic() + _LONGEST_S
+        most = _LONGEST_ASKED if op == "build" or fields.get("packed") else _LONGEST_LINE
         self._pipe.send(json.dumps({"id": number, "op": op, **fields}).encode() + b"\n", silence_s)
         while True:
-            answer = _parse(self._read_line(silence_s))
+            answer = _parse(self._read_line(silence_s, most))
             if answer.get("id") != number:
                 raise LinkLost(f"the agent answered request {short(answer.get('id'))} instead of {number}")
             if "alive" in answer:
@@ -54,15 +56,15 @@ class Conversation:
         """End the process; one that is in the middle of an answer is not waited for."""
         self._pipe.end(patient=not self._buffer)
 
-    def _read_line(self, silence_s: float) -> bytes:
+    def _read_line(self, silence_s: float, most: int) -> bytes:
         pieces = [self._buffer]
         size = len(self._buffer)
         while b"\n" not in pieces[-1]:
             pieces.append(self._pipe.receive(silence_s))
             size += len(pieces[-1])
-            if size > _LONGEST_LINE:
+            if size > most:
                 self._buffer = b"too much"  # no more patience with it
-                raise LinkLost(f"the agent's answer is longer than {_LONGEST_LINE >> 20} MiB")
+                raise LinkLost(f"the agent's answer is longer than {most >> 20} MiB")
         line, self._buffer = b"".join(pieces).split(b"\n", 1)
         return line
 

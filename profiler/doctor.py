@@ -137,9 +137,10 @@ def _system(before: dict[str, Any], after: dict[str, Any]) -> list[Finding]:
         now, most = min(after["frequency_mhz"]), max(after["frequency_max_mhz"])
         slowed = now < _SLOW_SHARE * most
         findings.append(Finding(f"frequency: {now} of {most} MHz", not slowed, "fix the clock, or cool it better"))
-    if "temperature_c" in after:
-        hot = after["temperature_c"]
-        findings.append(Finding(f"temperature: {hot:.0f} °C", hot < 80, "let it cool, or cool it better"))
+    for name, what in (("temperature_c", "temperature"), ("npu_temperature_c", "the NPU's temperature")):
+        if name in after:
+            hot = after[name]
+            findings.append(Finding(f"{what}: {hot:.0f} °C", hot < 80, "let it cool, or cool it better"))
     if "throttle_count" in after:
         throttled = after["throttle_count"] - before.get("throttle_count", 0)
         findings.append(Finding(f"throttled {throttled} times meanwhile", throttled == 0, "cool it better"))

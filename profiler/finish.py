@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from mosegnet.space import Space
 from profiler import nodes, posterior, stubs
 from profiler import prior as priors
 from profiler.answers import chip_of
+from profiler.energy import with_energy
 from profiler.lut import Lut
 from profiler.plan import Plan, network_key
 from profiler.posterior import Posterior, Prior
@@ -25,6 +27,7 @@ from profiler.validate import network_records, validation
 from profiler.visits import Drift, Estimate, Record, estimates
 
 _LEAST_NETWORKS = 2
+_MOST_SHARED = 0.2  # of the units' time, split between them
 _STATISTICS = {
     "stub": "20 % trimmed mean of a visit over the reference, mean or median of the visits; context subtracted",
     "designed": "20 % trimmed mean of a visit's runs over the reference, by node, mean over networks",
@@ -42,31 +45,39 @@ def finish(
         DeviceError: the device ran too few whole networks to correct a table by them.
     """
     clock: str = records[0]["hello"]["clock"]
+    everything, records = records, _before_energy(records)
     measured = estimates(records, clock)
     usable = np.array([network_key(x) in measured for x in plan.calibration])
     X = plan.calibration[usable]
     known_prior, known = _prior(plan, space, records, measured, X, prior)
     unmeasured = _unmeasured(space, known, records)
-    X = X[_runnable(space, X, known)]
+    X = X[runnable(space, X, known)]
     if len(X) < _LEAST_NETWORKS:
         raise DeviceError(f"the device ran {len(X)} of the {len(plan.calibration)} networks that correct a table")
     fitted = posterior.fit(space, known_prior, X, _latency_ms(measured, X))
-    calibration = _calibration(space, fitted, X, [measured[network_key(x)] for x in X])
+    calibration = calibration_of(space, fitted, X, [measured[network_key(x)] for x in X])
     unproven = Table(
         device=_device_record(records[0], telemetry),
         space=space.to_dict(),
         method=_method_record(plan, records, restarts, prior),
-        entries=_entries(space, known, fitted, records[0]["rule"]["target"]),
+        entries=entries_of(space, known, fitted, records[0]["rule"]["target"]),
         unmeasured=unmeasured,
         calibration=calibration,
     )
-    return _prove(unproven, plan, measured, records[0]["seed"])
+    proven = prove(unproven, plan.validation, measured, records[0]["seed"])
+    return Lut(with_energy(proven, plan, everything, clock))
 
 
-def _prove(table: Table, plan: Plan, measured: Mapping[str, Estimate], seed: int) -> Lut:
-    """The table with its validation on the plan's held-out networks that the device could run."""
+def _before_energy(records: list[Record]) -> list[Record]:
+    """Latencies and their references: energy comes after them, on a device that it heats."""
+    first = next((k for k, record in enumerate(records) if record["what"] == "energy"), len(records))
+    return records[:first]
+
+
+def prove(table: Table, held_out: IntArray, measured: Mapping[str, Estimate], seed: int) -> Lut:
+    """The table with its validation on the held-out networks, shape (n, digits), that the device could run."""
     lut = Lut(table)
-    X = np.array([x for x in plan.validation if network_key(x) in measured and lut.runs(x)[0]])
+    X = np.array([x for x in held_out if network_key(x) in measured and lut.runs(x)[0]])
     if len(X) < _LEAST_NETWORKS:
         warn("the device ran too few held-out networks to prove the table: it has no validation")
         return lut
@@ -96,16 +107,29 @@ def _prior(
     if table is not None:
         return priors.of_table(space, table, X, _latency_ms(measured, X))
     if plan.method == "networks":
-        _say_what_networks_bear(space, X)
+        say_what_networks_bear(space, X)
         return priors.of_costs(space, X, _latency_ms(measured, X))
     known = stubs.units(space, measured)
     if plan.method == "designed":
         times = unit_times(plan, space, records, header["hello"]["clock"])
+        say_what_was_split(times)
         return priors.of_nodes(space, times, known, header["rule"]["target"])
     return priors.of_stubs(space, known, stubs.call_ms(measured)), known
 
 
-def _say_what_networks_bear(space: Space, X: IntArray) -> None:
+def say_what_was_split(times: Mapping[str, nodes.UnitTimes]) -> None:
+    """Warn where much of the units' time was split from nodes that span several."""
+    shared_ms = math.fsum(one.shared * one.latency_ms for one in times.values())
+    total_ms = math.fsum(one.latency_ms for one in times.values())
+    if shared_ms > _MOST_SHARED * total_ms:
+        warn(
+            f"{100 * shared_ms / total_ms:.0f} % of the units' time is in nodes that the runtime fused across units, "
+            "split by what operators cost: --method hybrid measures units by themselves"
+        )
+
+
+def say_what_networks_bear(space: Space, X: IntArray) -> None:
+    """Warn where the networks X, shape (n, digits), leave much to the units' costs."""
     counts = posterior.unit_counts(space, X)
     told_apart, units = np.linalg.matrix_rank(counts), len(space.units)
     if told_apart < 0.8 * units:
@@ -127,7 +151,8 @@ def _unmeasured(space: Space, known: Mapping[str, Known], records: Sequence[Reco
     return {key: reasons.get(key, "its context cannot be run") for key in missing}
 
 
-def _runnable(space: Space, X: IntArray, known: Mapping[str, Known]) -> np.ndarray:
+def runnable(space: Space, X: IntArray, known: Mapping[str, Known]) -> np.ndarray:
+    """Whether all units of each network are known, shape (n,)."""
     return np.array([all(unit.key in known for unit in space.decode(x).units) for x in X], dtype=bool)
 
 
@@ -135,7 +160,7 @@ def _latency_ms(measured: Mapping[str, Estimate], X: IntArray) -> FloatArray:
     return np.array([measured[network_key(x)].latency_ms for x in X])
 
 
-def _entries(space: Space, known: Mapping[str, Known], fitted: Posterior, target: float) -> dict[str, Entry]:
+def entries_of(space: Space, known: Mapping[str, Known], fitted: Posterior, target: float) -> dict[str, Entry]:
     """A unit that was never measured by itself has converged where its interval is within the target."""
     found = {}
     for unit, latency_ms, sd_ms in zip(space.units, fitted.unit_ms, fitted.unit_sd_ms, strict=True):
@@ -158,7 +183,8 @@ def latency_fields(latency_ms: float, sd_ms: float) -> dict[str, float]:
     }
 
 
-def _calibration(space: Space, fitted: Posterior, X: IntArray, measured: list[Estimate]) -> Calibration:
+def calibration_of(space: Space, fitted: Posterior, X: IntArray, measured: list[Estimate]) -> Calibration:
+    """What a table keeps of the fit to the networks X, shape (n, digits)."""
     predicted_ms = posterior.predict(space, fitted, X)
     networks: list[NetworkRecord] = network_records(X, measured, predicted_ms)
     return Calibration(

@@ -20,7 +20,9 @@ from mosegnet.common.files import explain_os_errors, read_json
 Clock = Literal["device", "wall"]
 _MOST_BYTES = 200 << 20
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
-_AIS_BENCH = re.compile(rf"NPU_compute_time \(ms\):.*?mean = {_NUMBER}(?:,.*?median = {_NUMBER})?")
+_AIS_BENCH = re.compile(
+    rf"NPU_compute_time \(ms\):(?: min = {_NUMBER}, max = {_NUMBER},)?.*?mean = {_NUMBER}(?:,.*?median = {_NUMBER})?"
+)
 _MSAME_RUN = re.compile(rf"Inference time\s*:\s*{_NUMBER}\s*ms")
 _MSAME_MEAN = re.compile(rf"Inference average time(?P<later> without first time)?\s*:\s*{_NUMBER}\s*ms")
 
@@ -30,7 +32,8 @@ class Imported:
     """The latency of one network, measured elsewhere.
 
     `name` is the file's, without its ending. `samples_ms` are single inferences where the tool kept them, else empty;
-    `mean_ms` and `median_ms` are the tool's own where it kept none, and None where it does not say.
+    `mean_ms`, `median_ms` and `range_ms` (least and most) are the tool's own where it kept none, and None where it does
+    not say.
     `clock`: `device`, the device's own events; `wall`, the host's clock around a call that waits.
     """
 
@@ -40,6 +43,7 @@ class Imported:
     samples_ms: tuple[float, ...]
     mean_ms: float | None
     median_ms: float | None
+    range_ms: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,21 @@ def read(path: Path | str) -> Imported | ImportedProfile:
     if _json_list(path)[:1] and "count" in _json_list(path)[0]:
         return read_trtexec_profile(path)
     return read_trtexec_times(path)
+
+
+def read_times(path: Path | str) -> Imported:
+    """The latency of a whole network, from any file that tells one.
+
+    Raises:
+        UserError: as for `read`, or it is a profile of layers.
+    """
+    found = read(path)
+    if isinstance(found, ImportedProfile):
+        raise UserError(
+            f"{path} is a profile of layers, and the profiler slows a network: give what trtexec wrote with "
+            "--exportTimes"
+        )
+    return found
 
 
 def read_trtexec_times(path: Path | str) -> Imported:
@@ -123,10 +142,9 @@ def read_ais_bench(path: Path | str) -> Imported:
         raise UserError(f"{path} has no line with NPU_compute_time (ms): give the whole output of ais_bench")
     if len(found) > 1:
         raise UserError(f"{path} holds {len(found)} summaries of ais_bench: keep one network's output a file")
-    mean, middle = found.pop()
-    return Imported(
-        path.stem, "ais_bench", "wall", (), _positive(path, mean), _positive(path, middle) if middle else None
-    )
+    least, most, mean, middle = (_positive(path, number) if number else None for number in found.pop())
+    extent = (least, most) if least is not None and most is not None else None
+    return Imported(path.stem, "ais_bench", "wall", (), mean, middle, extent)
 
 
 def read_msame(path: Path | str) -> Imported:

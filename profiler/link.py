@@ -15,7 +15,22 @@ from device_agents.agent import PROTOCOL
 from device_agents.faults import Fault
 from mosegnet.common.console import warn
 from mosegnet.common.errors import DeviceError
-from profiler.answers import Profile, Rule, Timing, introduction, outputs_of, profile_of, readings_of, timing_of
+from mosegnet.digits import FloatArray
+from profiler.answers import (
+    EnergyReading,
+    Profile,
+    Rule,
+    Timing,
+    arrays_of,
+    energy_of,
+    engine_of,
+    introduction,
+    outputs_of,
+    packed,
+    profile_of,
+    readings_of,
+    timing_of,
+)
 from profiler.conversation import Conversation
 from profiler.devices import Device
 from profiler.outside import short
@@ -73,9 +88,32 @@ class Link:
 
         return self._persist(f"profiling {name}", action)
 
+    def energy(self, model: bytes | Path, window_s: float, name: str) -> EnergyReading | Fault:
+        """Run a model for `window_s` seconds and say what an inference takes. A Fault is the device's own refusal."""
+        return self._persist(f"measuring the energy of {name}", lambda talk: self._energy(talk, model, window_s))
+
     def infer(self, model: bytes | Path, inputs: dict[str, list[float]], name: str) -> dict[str, list[float]] | Fault:
         """Outputs of one inference by name, flat lists of floats; for checks, not for timing."""
         return self._persist(f"running {name}", lambda talk: self._infer(talk, model, inputs))
+
+    def run(self, model: bytes | Path, inputs: dict[str, FloatArray], name: str) -> dict[str, FloatArray] | Fault:
+        """As `infer`, with arrays: images and maps of classes of any size. Outputs are flat."""
+
+        def action(talk: Conversation) -> dict[str, FloatArray] | Fault:
+            fields = {"packed": True, "inputs": {key: packed(array) for key, array in inputs.items()}}
+            answer = self._ask_loaded(talk, model, fields)
+            return answer if isinstance(answer, Fault) else arrays_of(answer)
+
+        return self._persist(f"running {name}", action)
+
+    def build(self, model: bytes | Path, name: str) -> bytes | Fault:
+        """What the device's runtime makes of a model and keeps, such as an engine. A Fault is its own refusal."""
+
+        def action(talk: Conversation) -> bytes | Fault:
+            answer = self._ask(talk, "build", self._host.place(model))
+            return answer if isinstance(answer, Fault) else engine_of(answer)
+
+        return self._persist(f"building {name}", action)
 
     def telemetry(self) -> dict[str, Any]:
         """What the device's system can say of itself now."""
@@ -97,15 +135,29 @@ class Link:
             answer if isinstance(answer, Fault) else timing_of(answer, loaded.get("spent_s", 0.0), self._hello["clock"])
         )
 
-    def _infer(
-        self, talk: Conversation, model: bytes | Path, inputs: dict[str, list[float]]
-    ) -> dict[str, list[float]] | Fault:
+    def _energy(self, talk: Conversation, model: bytes | Path, window_s: float) -> EnergyReading | Fault:
+        began_s = time.monotonic()
         loaded = self._load(talk, model)
         if isinstance(loaded, Fault):
             return loaded
-        answer = self._ask(talk, "infer", {"model": loaded["model"], "inputs": inputs})
+        answer = self._ask(talk, "energy", {"model": loaded["model"], "window_s": window_s})
         self._ask(talk, "unload", {"model": loaded["model"]})
+        return answer if isinstance(answer, Fault) else energy_of(answer, time.monotonic() - began_s)
+
+    def _infer(
+        self, talk: Conversation, model: bytes | Path, inputs: dict[str, list[float]]
+    ) -> dict[str, list[float]] | Fault:
+        answer = self._ask_loaded(talk, model, {"inputs": inputs})
         return answer if isinstance(answer, Fault) else outputs_of(answer)
+
+    def _ask_loaded(self, talk: Conversation, model: bytes | Path, fields: dict[str, Any]) -> Any:
+        """The answer of one inference."""
+        loaded = self._load(talk, model)
+        if isinstance(loaded, Fault):
+            return loaded
+        answer = self._ask(talk, "infer", {"model": loaded["model"], **fields})
+        self._ask(talk, "unload", {"model": loaded["model"]})
+        return answer
 
     def _load(self, talk: Conversation, model: bytes | Path) -> Any:
         loaded = self._ask(talk, "load", self._host.place(model))

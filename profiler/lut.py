@@ -50,6 +50,23 @@ class Lut:
         self._values_ms = np.array([*known, 0.0])
         self._constant_ms = np.array(self.calibration.constant_ms)
         self._interval = np.array(self.calibration.interval_percent) / 100
+        self._where, self._values_mj = where, self._energies(where)
+
+    def _energies(self, where: str) -> FloatArray | None:
+        """Of each unit in millijoules as `_values_ms` has latencies; None where the table has none."""
+        energy, entries = self.table.energy, self.table.entries
+        if energy is None:
+            return None
+        scales = len(self.space.scales)
+        known = [entries[u.key].energy_mj if u.key in entries else math.nan for u in self.space.units]
+        if None in known or len(energy.constant_mj) != scales or len(energy.interval_percent) != scales:
+            raise UserError(f"{where} is incomplete: its energy does not cover every unit and input scale")
+        return np.array([*known, 0.0], dtype=np.float64)
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether the table tells energies."""
+        return self._values_mj is not None
 
     @property
     def complete(self) -> bool:
@@ -58,7 +75,7 @@ class Lut:
 
     def runs(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Whether the device can run each of the networks X, shape (n,); all of them where the table is complete."""
-        known: NDArray[np.bool_] = ~np.isnan(self._predict(self.space.validate(X)))
+        known: NDArray[np.bool_] = ~np.isnan(self._predict(self.space.validate(X), self._values_ms, self._constant_ms))
         return known
 
     def predict(self, X: ArrayLike) -> FloatArray:
@@ -67,18 +84,45 @@ class Lut:
         Raises:
             UserError: an encoding is not of this table's space, or has a unit that the device cannot run; names it.
         """
-        X = self.space.validate(X)
-        latency_ms = np.empty(len(X))
-        for start in range(0, len(X), _CHUNK):
-            latency_ms[start : start + _CHUNK] = self._predict(X[start : start + _CHUNK])
-        if not self.complete and np.isnan(latency_ms).any():
-            self._refuse(X[np.isnan(latency_ms)][0])
-        return latency_ms
+        return self._predict_known(X, self._values_ms, self._constant_ms)
 
-    def _predict(self, X: IntArray) -> FloatArray:
+    def predict_energy(self, X: ArrayLike) -> FloatArray:
+        """Energy in millijoules of an inference of the networks X, shape (n, digits); the result has shape (n,).
+
+        Raises:
+            UserError: the table has no energy; or as for `predict`.
+        """
+        if self._values_mj is None or self.table.energy is None:
+            raise UserError(
+                f"{self._where} has no energy: build one on a device that tells it (`profiler doctor` says which do), "
+                "without --no-energy"
+            )
+        return self._predict_known(X, self._values_mj, np.array(self.table.energy.constant_mj))
+
+    def predict_energy_interval(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Energy and the half-width of its 95 % prediction interval, both in millijoules, shapes (n,).
+
+        Raises:
+            UserError: as for `predict_energy`.
+        """
+        energy_mj = self.predict_energy(X)
+        assert self.table.energy is not None
+        interval = np.array(self.table.energy.interval_percent) / 100
+        return energy_mj, energy_mj * interval[self.space.validate(X)[:, SCALE]]
+
+    def _predict_known(self, X: ArrayLike, values: FloatArray, constants: FloatArray) -> FloatArray:
+        X = self.space.validate(X)
+        found = np.empty(len(X))
+        for start in range(0, len(X), _CHUNK):
+            found[start : start + _CHUNK] = self._predict(X[start : start + _CHUNK], values, constants)
+        if not self.complete and np.isnan(found).any():
+            self._refuse(X[np.isnan(found)][0])
+        return found
+
+    def _predict(self, X: IntArray, values: FloatArray, constants: FloatArray) -> FloatArray:
         rows = self.space.unit_indices(X)  # (n, units of a network)
-        latency_ms: FloatArray = np.einsum("ij->i", self._values_ms.take(rows)) + self._constant_ms[X[:, SCALE]]
-        return latency_ms
+        found: FloatArray = np.einsum("ij->i", values.take(rows)) + constants[X[:, SCALE]]
+        return found
 
     def _refuse(self, x: IntArray) -> NoReturn:
         key = next(u.key for u in self.space.decode(x).units if u.key in self.table.unmeasured)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from device_agents.statistics import t975, trimmed_mean
 from mosegnet.architecture import Architecture
 from mosegnet.digits import FloatArray, IntArray
 from mosegnet.space import Space
+from profiler.node_names import shares
 from profiler.visits import CONTENTION, Drift, Record
 
-_PREFIX = re.compile(r"(?:^|[^A-Za-z0-9])(stem|stages\.\d+\.\d+|decoder)\.")
-_BEFORE = "ReorderInput"  # a conversion that the node after it asked for
+_SHARED = 0.1  # of a unit's time, past which it is flagged
 _RUNS_OF_THE_KIND = 6
 
 BoolArray = NDArray[np.bool_]
-Node = tuple[str, str, tuple[float, ...]]  # name, operator, milliseconds of each run
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,8 @@ class UnitTimes:
     """What is known of one unit inside networks, milliseconds.
 
     `within_ms`: half of the 95 % interval from run to run; `between_ms`: standard deviation from network to network
-    (NaN where it occurs in one only); `nodes`: how many the runtime made of it, on average.
+    (NaN where it occurs in one only); `nodes`: how many the runtime made of it, on average; `shared`: of its time, what
+    was split from nodes that span several units.
     """
 
     latency_ms: float
@@ -41,31 +40,11 @@ class UnitTimes:
     samples: int
     nodes: float
     flags: tuple[str, ...]
+    shared: float = 0.0
 
     def mean_spread_ms(self, usual: float) -> float:
         """Standard deviation of `latency_ms` where the unit usually differs by this share from network to network."""
         return usual * self.latency_ms / math.sqrt(self.networks)
-
-
-def owners(nodes: Sequence[Node]) -> list[str]:
-    """The unit, by its prefix in `Architecture.named_units`, that each node works for.
-
-    A runtime names fused nodes after their parts. One that it put in itself, such as a change of layout, belongs to
-    its neighbour: to the next node when it prepares an input, else to the one before.
-
-    Raises:
-        ValueError: no node at all carries a unit's name.
-    """
-    found = [match.group(1) if (match := _PREFIX.search(name)) else None for name, _, _ in nodes]
-    if not any(found):
-        raise ValueError("the runtime's profiler gives no node the name that it has in the graph")
-    for k in range(1, len(found)):
-        if found[k] is None and nodes[k][1] != _BEFORE:
-            found[k] = found[k - 1]
-    for k in reversed(range(len(found) - 1)):
-        found[k] = found[k] or found[k + 1]
-    last = next(name for name in reversed(found) if name)
-    return [name or last for name in found]
 
 
 def unit_times(
@@ -118,8 +97,9 @@ class _Occurrence:
     """One unit at one place of one network in one visit."""
 
     runs_ms: FloatArray
-    nodes: int
+    nodes: float
     flags: tuple[str, ...]
+    shared: float
 
 
 def _occurrences(architecture: Architecture, record: Record, drift: Drift) -> list[tuple[str, _Occurrence]]:
@@ -130,11 +110,19 @@ def _occurrences(architecture: Architecture, record: Record, drift: Drift) -> li
         flags = (*flags, "contended")
     units = dict(architecture.named_units())
     sums: dict[str, FloatArray] = {}
-    counts: dict[str, int] = {}
-    for name, (_, _, runs_ms) in zip(owners(nodes), nodes, strict=True):
-        sums[name] = sums.get(name, 0.0) + np.array(runs_ms)[runs]
-        counts[name] = counts.get(name, 0) + 1
-    return [(units[name].key, _Occurrence(runs_ms / factor, counts[name], flags)) for name, runs_ms in sums.items()]
+    counts, split_ms = dict.fromkeys(units, 0.0), dict.fromkeys(units, 0.0)
+    for owned, (_, _, runs_ms) in zip(shares(nodes, architecture), nodes, strict=True):
+        for name, share in owned.items():
+            own_ms = share * np.array(runs_ms)[runs]
+            sums[name] = sums.get(name, 0.0) + own_ms
+            counts[name] += share
+            split_ms[name] += float(own_ms.mean()) if share < 1 else 0.0
+    found = []
+    for name, runs_ms in sums.items():
+        shared = split_ms[name] / max(float(runs_ms.mean()), 1e-12)
+        own_flags = (*flags, "shared_node") if shared > _SHARED else flags
+        found.append((units[name].key, _Occurrence(runs_ms / factor, counts[name], own_flags, shared)))
+    return found
 
 
 def _quiet_runs(record: Record) -> list[int]:
@@ -169,6 +157,7 @@ def _combine(networks: Mapping[str, Sequence[_Occurrence]], usual: float) -> Uni
         samples=sum(len(o.runs_ms) for o in occurrences),
         nodes=float(np.mean([o.nodes for o in occurrences])),
         flags=tuple(dict.fromkeys(flag for o in occurrences for flag in o.flags)),
+        shared=float(np.mean([o.shared for o in occurrences])),
     )
 
 

@@ -31,7 +31,7 @@ _NETWORKS_PER_SCALE = 100
 
 MethodName = Literal["stub", "designed", "networks", "hybrid"]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
-Role = Literal["unit", "context", "designed", "calibration", "validation", "model"]
+Role = Literal["unit", "context", "designed", "calibration", "validation", "model", "energy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,9 @@ EFFORT: Mapping[Role, Effort] = {
     "calibration": Effort(2),
     "validation": Effort(3),
     "model": Effort(3),
+    "energy": Effort(2, 2),
 }
-_LOOSE = Effort(1, 1, 3.0)  # a stub that whole networks will correct
+_LOOSE = Effort(1, 3, 3.0)  # a stub that whole networks will correct: visited again only where it did not settle
 _ONE_OF_MANY = Effort(1, 1)  # a network of which the fit takes the mean with hundreds
 
 
@@ -97,7 +98,10 @@ def make_plan(
     Raises:
         UserError: the method does not take that many networks, or no prior.
     """
-    _check(method, networks, has_prior)
+    if has_prior and method != "hybrid":
+        raise UserError(f"method {method} starts from no table: leave out --prior, or use --method hybrid")
+    if networks is not None:
+        check_networks(method, networks)
     none = np.empty((0, len(space.cardinalities)), dtype=np.int64)
     designed = sampling.designed(space, rng) if method == "designed" else none
     scales = len(space.scales)
@@ -122,11 +126,12 @@ def make_plan(
     return Plan(method, tuple(jobs), reference_job(space), effort, designed, calibration, validation)
 
 
-def _check(method: MethodName, networks: int | None, has_prior: bool) -> None:
-    if has_prior and method != "hybrid":
-        raise UserError(f"method {method} starts from no table: leave out --prior, or use --method hybrid")
-    if networks is None:
-        return
+def check_networks(method: MethodName, networks: int) -> None:
+    """Whether a method takes so many whole networks.
+
+    Raises:
+        UserError: it does not.
+    """
     if method not in ("networks", "hybrid"):
         raise UserError(f"method {method} has its own number of networks: leave out --networks")
     least = 2 if method == "hybrid" else 20

@@ -17,6 +17,7 @@ from profiler.lut import Lut
 from profiler.nodes import UnitTimes, usual_spread
 from profiler.posterior import Prior, Spreads, unit_counts
 
+_SPLIT_DOUBT = 0.3  # of time that was split between units by what operators cost
 LEAST_MS = 1e-6  # a unit below its own noise is still no zero
 
 # What each kind of prior is usually wrong by; the evidence of the networks moves them. See `Spreads`.
@@ -49,8 +50,8 @@ def of_nodes(
     """From nodes timed inside networks: the profiler itself costs something at every node.
 
     A unit's standard deviation holds how much it differs from network to network, by its kind where it was seen in
-    one network only. It has converged when its runs say it within `target`, a share. `stubs` stand in for units that
-    occur in no network that ran.
+    one network only, and a doubt about what was split from nodes that span several units. It has converged when its
+    runs say it within `target`, a share. `stubs` stand in for units that occur in no network that ran.
     """
     usual = usual_spread(space, times)
     known = {key: replace(one, flags=(*one.flags, "by_stub")) for key, one in stubs.items()}
@@ -59,7 +60,7 @@ def of_nodes(
             between_ms = found.mean_spread_ms(usual[unit.kind])
             known[unit.key] = Known(
                 latency_ms=max(found.latency_ms, LEAST_MS),
-                sd_ms=math.hypot(between_ms, found.within_ms / 1.96),
+                sd_ms=math.hypot(between_ms, found.within_ms / 1.96, _SPLIT_DOUBT * found.shared * found.latency_ms),
                 samples=found.samples,
                 converged=found.within_ms <= target * found.latency_ms,
                 flags=found.flags,

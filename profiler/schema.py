@@ -14,6 +14,7 @@ SCHEMA = "mosegnet-lut"
 VERSION = 2
 
 Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Millijoules = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Half = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # half-width of an interval
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
@@ -46,8 +47,22 @@ class DeviceRecord(Model):
     simulated: bool
 
 
+class ImportRecord(Model):
+    """Whose measurements the numbers are from; `sha256` is of the sorted digests of all files."""
+
+    tool: Text
+    files: int
+    samples: int
+    sha256: Text
+
+
 class MethodRecord(Model):
-    """How the numbers came about."""
+    """How the numbers came about. What another tool's measurements do not tell is absent.
+
+    `device_time_s`: the device was busy, loading and warm-up included, for the table itself; of imported measurements
+    the samples alone. `drift_percent`: the most that the reference strayed above its undisturbed value.
+    `proof_time_s`: as `device_time_s`, for the networks of the proof.
+    """
 
     name: Text
     plan: dict[str, int]  # how many of each role were measured
@@ -55,26 +70,28 @@ class MethodRecord(Model):
     seed: int
     clock: Text
     statistic: Text
-    target_percent: Number
-    floor: int
-    cap: int
-    limit_s: Number
-    reference: Text
-    reference_ms: Milliseconds
-    drift_percent: Number  # the most that the reference strayed above its undisturbed value
+    target_percent: Number | None = None
+    floor: int | None = None
+    cap: int | None = None
+    limit_s: Number | None = None
+    reference: Text | None = None
+    reference_ms: Milliseconds | None = None
+    drift_percent: Number | None = None
     visits: int
-    device_time_s: Number  # the device was busy, loading and warm-up included, for the table itself
-    proof_time_s: Number = 0.0  # the same for the networks of the proof
+    device_time_s: Number
+    proof_time_s: Number = 0.0
     restarts: int
     started: Text
     finished: Text
     tool_version: Text
+    imported: ImportRecord | None = None
 
 
 class Entry(Model):
     """What one unit adds to a network.
 
-    `unit_ms` is what was measured or known of the unit before whole networks corrected it.
+    `unit_ms` is what was measured or known of the unit before whole networks corrected it. `energy_mj` is fitted to
+    whole networks, absent where the table has no energy.
     """
 
     latency_ms: Milliseconds
@@ -83,6 +100,8 @@ class Entry(Model):
     samples: int = Field(ge=0)  # 0: never measured by itself, known from whole networks or another table
     converged: bool
     flags: list[str] = []
+    energy_mj: Millijoules | None = None
+    energy_ci95_mj: Half | None = None
 
 
 class NetworkRecord(Model):
@@ -140,6 +159,45 @@ class Validation(Scores):
     measured: list[NetworkRecord]
 
 
+class EnergyRecord(Model):
+    """The energy of a whole network's inference, and what the finished table says of it."""
+
+    encoding: list[int]
+    measured_mj: Millijoules
+    ci95_mj: Half
+    predicted_mj: Millijoules
+
+
+class EnergyProof(Scores):
+    """The table's energies on held-out networks, beside their predicted latency times one power."""
+
+    networks: int
+    label_noise_percent: Number
+    tau_ceiling: Number
+    coverage_percent: Number
+    one_power: Scores
+    measured: list[EnergyRecord]
+
+
+class Energy(Model):
+    """Energy of an inference: constant of the input scale + sum of the entries' energies, fitted to `networks`.
+
+    Of the whole card while it does nothing else, idle power included. `source`: `counter`, the card's own count, or
+    `power_samples`, its power over time; `window_s`: seconds that one figure is from; `power_w`: energy over latency.
+    """
+
+    source: Text
+    window_s: Number
+    power_w: Number
+    constant_mj: list[Number]
+    noise_percent: Number
+    interval_percent: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    device_time_s: Number
+    flags: list[str] = []
+    networks: list[EnergyRecord]
+    validation: EnergyProof | None = None
+
+
 class Visit(Model):
     """One validation, in short: how far the device had moved from the table by then; `own`: in the build itself."""
 
@@ -164,3 +222,4 @@ class Table(Model):
     calibration: Calibration
     validation: Validation | None = None
     visits: list[Visit] = []
+    energy: Energy | None = None  # absent: the device did not tell it

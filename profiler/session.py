@@ -14,7 +14,7 @@ import numpy as np
 
 from device_agents.faults import Fault
 from device_agents.statistics import ci95, trimmed_mean
-from mosegnet.common.console import Bar, progress_bar, warn
+from mosegnet.common.console import Bar, note, progress_bar, warn
 from mosegnet.common.errors import DeviceError
 from mosegnet.common.journal import Journal
 from profiler.convert import Converter, Failure, NoConversion
@@ -24,12 +24,19 @@ from profiler.visits import Record, estimates, needs_more, outliers
 
 BLOCK = 8  # models between two measurements of the reference
 REFERENCE_RULE = Rule(target=0.02, floor=5, cap=12)
-OF_THE_MODEL = ("load", "run", "memory", "profile", "convert")  # kinds of fault that another model may be free of
+# kinds of fault that another model may be free of
+OF_THE_MODEL = ("load", "run", "memory", "profile", "energy", "convert")
 _REFUSED_IN_A_ROW = 5  # at the very start: then it is the device
+_TOLD = 3  # second tries one by one; a unit that many networks have would fill the screen
+_RESULTS = ("measured", "profiled", "energy")
 _PROFILE_MS = 40.0  # of runs that one profile holds, within the bounds
 _PROFILE_RUNS = (2, 10)
 _PROFILE_WARM_UP = 1
-_TELEMETRY = ("load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz")
+ENERGY_WINDOW_S = 2.0  # a card's meter moves every 20 to 100 ms, and its average of power lags
+_TELEMETRY = (
+    "load_1min", "steal_ticks", "total_ticks", "throttle_count", "temperature_c", "frequency_mhz", "gpu_reasons",
+    "gpu_sm_clock_mhz", "gpu_temperature_c",
+)  # fmt: skip
 
 Unsure = Callable[[Sequence[Record]], set[str]]  # keys of profiled networks that deserve another visit
 
@@ -66,6 +73,7 @@ class Session:
         self.records = records
         self.clock: str = links[0].hello()["clock"]
         self._lock = threading.Lock()
+        self._second_tries = 0
         self._boards = [_Board(k, link, self) for k, link in enumerate(links)]
 
     def run(self, title: str) -> None:
@@ -120,7 +128,7 @@ class Session:
         done = {
             record["key"]
             for record in self.records
-            if record["what"] == "refused" or (record["what"] in ("measured", "profiled") and record["visit"] == visit)
+            if record["what"] == "refused" or (record["what"] in _RESULTS and record["visit"] == visit)
         }
         return [job for job in jobs if job.key not in done]
 
@@ -193,6 +201,16 @@ class Session:
             raise DeviceError(f"the reference, the least network, cannot be converted: {model.message}")
         return model
 
+    def tell_of_second_try(self, job: Job, fault: Fault) -> None:
+        """Warn of the first few; those that fail again are named in the table with the reason."""
+        with self._lock:
+            self._second_tries += 1
+            tries = self._second_tries
+        if tries <= _TOLD:
+            warn(f"{job.key}: {fault.detail}; trying once more")
+        if tries == _TOLD:
+            note("more second tries are made without a word; what fails again is in the table, with the reason")
+
     def give_up_on_a_device_that_refuses_everything(self, fault: Fault) -> None:
         """Five refusals at the very start are no fault of the models."""
         tried = [record["what"] for record in self.records if record["what"] in ("measured", "profiled", "refused")]
@@ -249,23 +267,25 @@ class _Board:
             samples = found.samples_ms[self._session.clock]
             self._session.keep({"what": "measured", **what, **asdict(found), "outliers": outliers(samples)})
             return f"{job.role} ±{100 * ci95(samples) / trimmed_mean(samples):.1f} %"
-        self._session.keep({"what": "profiled", **what, **asdict(found)})
+        self._session.keep({"what": "energy" if job.role == "energy" else "profiled", **what, **asdict(found)})
         return job.role
 
     def _what(self, visit: int, key: str) -> Record:
         return {"visit": visit, "key": key} | ({"board": self.number} if self.number else {})
 
     def _persist(self, job: Job, model: bytes | Path) -> Any:
-        """A Timing or a Profile; a Fault when the device refused the model twice."""
+        """A Timing, a Profile or an EnergyReading; a Fault when the device refused the model twice."""
         found = self._ask(job, model)
         if isinstance(found, Fault):
-            warn(f"{job.key}: {found.detail}; trying once more")
+            self._session.tell_of_second_try(job, found)
             found = self._ask(job, model)
         if isinstance(found, Fault) and found.kind not in OF_THE_MODEL:
             raise DeviceError(f"{job.key} cannot be measured ({found.kind}: {found.detail}); what was measured is kept")
         return found
 
     def _ask(self, job: Job, model: bytes | Path) -> Any:
+        if job.role == "energy":
+            return self._link.energy(model, ENERGY_WINDOW_S, job.key)
         if job.role == "designed":
             assert isinstance(model, bytes)
             return self._link.profile(model, _PROFILE_WARM_UP, self._profile_runs(job), job.key)

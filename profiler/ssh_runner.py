@@ -14,7 +14,7 @@ from profiler.ssh_address import Address
 from profiler.ssh_connection import Connection, Drain
 from profiler.ssh_errors import ConnectionGone, SshProblem
 from profiler.ssh_files import RemoteFiles
-from profiler.ssh_pipe import SshPipe
+from profiler.ssh_pipe import Process, SshPipe, kill
 
 _STEP_S = 60.0
 _POLL_S = 0.02
@@ -44,13 +44,14 @@ class SshRunner:
 
     Raises:
         SshProblem, Unreachable: nobody can log in there.
-        ConnectionGone: the connection broke; the conversions under way are lost.
+        ConnectionGone: the connection broke; the conversions under way are lost, and ended by the next connection.
     """
 
     def __init__(self, address: Address, folder: str) -> None:
         self._address, self._folder = address, folder
         self._lock = threading.RLock()  # paramiko's file transfer answers one thread at a time
         self._files: RemoteFiles | None = None
+        self._left: list[Process] = []  # conversions that a broken connection left running there
         self._kept = 0
         self.where = str(address)
 
@@ -109,6 +110,8 @@ class SshRunner:
                     return Finished(None, _text(output.so_far), _text(pipe.errors))
             status = pipe.channel.exit_status
             if status < 0 and not connection.alive:
+                if pipe.process is not None:
+                    self._left.append(pipe.process)
                 raise ConnectionGone(f"{self.where}: the connection broke during a conversion")
             return Finished(status, _text(output.all()), _text(pipe.errors))
         finally:
@@ -138,6 +141,9 @@ class SshRunner:
         with self._lock:
             if self._files is None or not self._files.connection.alive:
                 self._files = RemoteFiles(Connection(self._address), self._folder, "python3", secrets.token_hex(8))
+                while self._left:
+                    kill(self._files.connection, self._left[-1])
+                    self._left.pop()
             return self._files
 
 

@@ -107,11 +107,15 @@ def linear_fit_ms(lut: Lut, X: IntArray, params: bool) -> FloatArray:
 
 
 def label_noise(measured: list[Estimate]) -> float:
-    """Standard error of a network's measured latency as a share of it: how its visits differ, over their root."""
+    """Standard error of a network's measured latency as a share of it: how its visits differ, over their root.
+
+    A network with one visit has its own interval.
+    """
     shares = [
         float(np.var(one.visits_ms, ddof=1)) / len(one.visits_ms) / one.latency_ms**2
-        for one in measured
         if len(one.visits_ms) > 1
+        else (one.ci95_ms / 1.96 / one.latency_ms) ** 2
+        for one in measured
     ]
     return math.sqrt(float(np.mean(shares))) if shares else 0.0
 

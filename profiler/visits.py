@@ -26,6 +26,8 @@ _DRIFT_FLAG = 0.05
 CONTENTION = 1.1  # wall time over processor time: past it others had the processor
 _STEAL_FLAG = 0.05  # of the time that another virtual machine had the processor
 _DISTURBED = ("contended", "throttled", "stolen")
+_GPU_THROTTLED = {"hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown", "sw_thermal_slowdown"}
+_GPU_CAPPED = {"sw_power_cap"}  # how the card runs under such load: more visits would find the same
 _UNDISTURBED_VISITS = 2  # wanted of every model, and enough to leave the disturbed ones out
 _OUTLIER_Z = 14.826  # modified Z score, in median absolute deviations; hyperfine's bound
 
@@ -69,8 +71,10 @@ def estimates(records: Iterable[Record], clock: str) -> dict[str, Estimate]:
 
 
 def needs_more(found: Estimate) -> bool:
-    """Whether another visit is due: those made disagree, or too few were undisturbed."""
-    return found.disagreement > DISAGREEMENT or found.undisturbed < min(_UNDISTURBED_VISITS, len(found.visits_ms))
+    """Whether another visit is due: those made disagree, too few were undisturbed, or the only one did not settle."""
+    alone = len(found.visits_ms) == 1 and not found.converged
+    too_few = found.undisturbed < min(_UNDISTURBED_VISITS, len(found.visits_ms))
+    return alone or too_few or found.disagreement > DISAGREEMENT
 
 
 def outliers(samples_ms: Sequence[float]) -> list[int]:
@@ -135,6 +139,11 @@ def _troubles(before: Record, after: Record) -> tuple[str, ...]:
     found = []
     if after.get("throttle_count", 0) > before.get("throttle_count", 0):
         found.append("throttled")
+    slowed = set(after.get("gpu_reasons", ()))
+    if slowed & _GPU_THROTTLED and "throttled" not in found:
+        found.append("throttled")
+    if slowed & _GPU_CAPPED:
+        found.append("power_capped")
     ticks = after.get("total_ticks", 0) - before.get("total_ticks", 0)
     if ticks > 0 and after["steal_ticks"] - before["steal_ticks"] > _STEAL_FLAG * ticks:
         found.append("stolen")
@@ -147,10 +156,14 @@ def _running_median(values: FloatArray) -> FloatArray:
 
 
 def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
-    """All visits, or only the undisturbed ones where there are enough of them."""
+    """All visits, or only the undisturbed ones where there are enough of them; of those, the ones that settled.
+
+    What keeps a visit from settling also makes it slower, so one beside others that settled would only mislead.
+    """
     flags = [tuple(_visit_flags(record, drift)) for record in records]
     quiet = [record for record, own in zip(records, flags, strict=True) if not set(own) & set(_DISTURBED)]
     used = quiet if len(quiet) >= _UNDISTURBED_VISITS else records
+    used = [record for record in used if record["converged"]] or used
     factors = [drift.factor(record) for record in used]
     samples = [record["samples_ms"][clock] for record in used]
     visits_ms = [trimmed_mean(values) / factor for values, factor in zip(samples, factors, strict=True)]
@@ -161,7 +174,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     touched = [flag for record, own in zip(records, flags, strict=True) if record in used for flag in own]
     return Estimate(
         latency_ms=latency_ms,
-        ci95_ms=max(own_ms, _between_ms(visits_ms)),
+        ci95_ms=max(own_ms, between_ms(visits_ms)),
         samples=sum(len(values) for values in samples),
         converged=all(record["converged"] for record in used),
         visits_ms=tuple(visits_ms),
@@ -170,7 +183,7 @@ def _combine(records: Sequence[Record], drift: Drift, clock: str) -> Estimate:
     )
 
 
-def _between_ms(visits_ms: Sequence[float]) -> float:
+def between_ms(visits_ms: Sequence[float]) -> float:
     """Half-width from the spread of the visits; two visits alone have 1 degree of freedom, so their range is used.
 
     With two visits Student's t would be 12.7 times a spread that is often near 0 by chance: half the range is what

@@ -62,8 +62,10 @@ def _visit(found: Validation, own: bool) -> Visit:
     )
 
 
-def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estimate]:
+def measure(device: Device, models: Sequence[Path], seed: int = 0) -> tuple[str, list[Estimate]]:
     """Time any models with the same care: in turns, several visits each, with a reference in between.
+
+    Returns the clock and what it said of each model.
 
     Raises:
         DeviceError: the device failed for good, or cannot run one of the models.
@@ -72,8 +74,9 @@ def measure(device: Device, models: Sequence[Path], seed: int = 0) -> list[Estim
     jobs = [Job(str(path), "model", lambda path=path: path) for path in names]  # type: ignore[misc]
     with Link(device.boards()[0]) as link:
         reference = reference_job(spaces.load("tiny"))
+        clock: str = link.hello()["clock"]
         measured = in_turns(device, [link], jobs, reference, seed, f"measuring {len(jobs)} models")
-    return [measured[str(path)] for path in models]
+    return clock, [measured[str(path)] for path in models]
 
 
 def networks_on_device(lut: Lut, device: Device, X: IntArray, seed: int, title: str) -> list[Estimate]:

@@ -18,10 +18,9 @@ def describe(lut: Lut) -> Iterator[str]:
     method = table.method
     plan = ", ".join(f"{count} {role}" for role, count in method.plan.items())
     yield f"method    {method.name}: {plan}; seed {method.seed}"
-    yield (
-        f"  rule    {method.clock} clock, ±{method.target_percent:g} %, {method.floor} to {method.cap} samples a "
-        f"visit; {method.statistic}"
-    )
+    rule = "" if method.target_percent is None else f", ±{method.target_percent:g} %"
+    rule += "" if method.floor is None else f", {method.floor} to {method.cap} samples a visit"
+    yield f"  rule    {method.clock} clock{rule}; {method.statistic}"
     if method.prior is not None:
         yield f"  prior   the table with sha256 {method.prior}"
     yield (
@@ -29,10 +28,17 @@ def describe(lut: Lut) -> Iterator[str]:
         f"{method.proof_time_s:.0f} s for the proof, {method.restarts} restart(s) of the agent"
     )
     yield f"measured  {method.started} to {method.finished}, mosegnas-hil {method.tool_version}"
-    yield f"drift     the reference ({method.reference_ms:.4g} ms) strayed by {method.drift_percent:.1f} % at most"
+    if method.imported is not None:
+        found = method.imported
+        yield f"imported  {found.files} files of {found.tool}, {found.samples} samples, sha256 {found.sha256}"
+    if method.drift_percent is None:
+        yield "drift     not known: no reference was measured in between"
+    else:
+        yield f"drift     the reference ({method.reference_ms:.4g} ms) strayed by {method.drift_percent:.1f} % at most"
     yield from _entries(lut)
     yield from _calibration(lut)
     yield from _validation(lut)
+    yield from _energy(lut)
     yield f"sha256    {lut.sha256}"
 
 
@@ -105,3 +111,36 @@ def _validation(lut: Lut) -> Iterator[str]:
             f"{visit.networks} networks, tau {visit.kendall_tau:.3f}, MAPE {visit.mape_percent:.2f} %, "
             f"bias {visit.bias_percent:+.2f} %"
         )
+
+
+def _energy(lut: Lut) -> Iterator[str]:
+    found = lut.table.energy
+    if found is None:
+        yield "energy    none: the device did not tell it, or it was not asked"
+        return
+    yield (
+        f"energy    by {found.source}, fitted to {len(found.networks)} whole networks within "
+        f"{found.noise_percent:.2f} %"
+    )
+    yield (
+        f"  effort  {found.window_s:g} s a figure, {found.device_time_s:.0f} s in all; "
+        f"{found.power_w:.3g} W in the middle"
+    )
+    if found.flags:
+        yield f"  flags   {', '.join(found.flags)}"
+    for (height, width), constant_mj, percent in zip(
+        lut.space.scales, found.constant_mj, found.interval_percent, strict=True
+    ):
+        yield f"  {height}x{width}: constant {constant_mj:.4g} mJ, one prediction within ±{percent:.1f} % (95 %)"
+    proof = found.validation
+    if proof is None:
+        yield "  proof   none"
+        return
+    yield (
+        f"  proof   {proof.networks} held-out networks: tau {proof.kendall_tau:.3f} (ceiling {proof.tau_ceiling:.3f}), "
+        f"MAPE {proof.mape_percent:.2f} %, {proof.coverage_percent:.0f} % inside their 95 % interval"
+    )
+    yield (
+        f"  beside  latency times one power: tau {proof.one_power.kendall_tau:.3f}, "
+        f"MAPE {proof.one_power.mape_percent:.2f} %"
+    )

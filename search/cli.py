@@ -8,10 +8,13 @@ from mosegnet.common.console import run_command
 from search.commands.baselines import baseline
 from search.commands.data import data
 from search.commands.encodings import export, sample, space
+from search.commands.evaluating import evaluate
+from search.commands.looking import compare, status
+from search.commands.picking import pick
 from search.commands.retraining import retrain
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
-from search.commands.training import evaluate, landscape
+from search.commands.training import landscape
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -24,7 +27,10 @@ def cli() -> None:
     """
 
 
-for command in (space, sample, data, train_supernet, evaluate, landscape, run, report, retrain, baseline, export):
+for command in (
+    space, sample, data, train_supernet, evaluate, landscape, run, status, report, pick, compare, retrain, baseline,
+    export,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -89,11 +89,8 @@ def _scaled(base: Size, scale: float, method: Method) -> Size:
 
 
 def _logits(network: Network, images: Tensor, label_hw: Size, window_hw: Size | None) -> Tensor:
-    if window_hw is None:
-        # Straight to label resolution: the network's own x8 and a resize to the labels would blur twice.
-        logits = network.forward_eighth(images)[0]
-    else:
-        logits = _in_windows(network, images, window_hw)
+    # Straight to label resolution: the network's own x8 and a resize to the labels would blur twice.
+    logits = network.forward_eighth(images)[0] if window_hw is None else _in_windows(network, images, window_hw)
     return F.interpolate(logits, size=label_hw, mode="bilinear", align_corners=False)
 
 

@@ -1,8 +1,9 @@
 """Algorithm 1 by ask and tell: which networks to evaluate next, given what the evaluated ones scored.
 
 No file, device or network is needed: `ask` gives encodings, `tell` takes their accuracies, and a callable gives
-latencies. Everything is derived from the seed, the number of the generation and what was told before that generation,
-so a search to which an archive is told goes on exactly as the one that made the archive would have.
+latencies (or `Goals` say what else to keep small, and within which limits). Everything is derived from the seed, the
+number of the generation and what was told before that generation, so a search to which an archive is told goes on
+exactly as the one that made the archive would have.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from scipy.stats import kendalltau
 
 from mosegnet.common.errors import UserError
 from search import surrogates
-from search.evolution.hypervolume import ReferencePoint, hypervolume
-from search.evolution.initialisation import IntArray, SearchSpace, draw_unseen, initial_sample, key
-from search.evolution.nsga2 import candidates
-from search.evolution.pareto import non_dominated
-from search.evolution.prescreening import hierarchical
+from search.cheap_side import drawn, first_sample
+from search.evolution import engines
+from search.evolution import infill as criteria
+from search.evolution.hypervolume import ReferencePoint, hypervolume_of_costs
+from search.evolution.initialisation import IntArray, SearchSpace, distinct, key
+from search.evolution.pareto import non_dominated_by
+from search.evolution.problem import Archive, Problem, unconstrained
+from search.goals import Goals, of_latency
+from search.predicted_limit import below
+from search.surrogates.base import UncertainSurrogate
 from search.surrogates.threads import one_thread
 
 FloatArray = NDArray[np.float64]
@@ -28,11 +34,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The networks that no other beats, by rising latency and so by rising accuracy."""
+    """The networks inside the constraints that no other beats, by rising first cost.
+
+    With one cost, the usual latency, they come by rising accuracy too.
+    """
 
     encodings: IntArray  # (n, D)
     miou: FloatArray  # (n,)
-    latency_ms: FloatArray  # (n,)
+    latency_ms: FloatArray  # (n,) the first cost
+    costs: FloatArray  # (n, c) every cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Generation:
 
     generation: int  # 0 is the initial sample
     evaluated: int  # networks evaluated so far, this generation's and failed ones included
-    hypervolume: float  # of everything evaluated so far, mIoU × ms
+    hypervolume: float  # of everything evaluated so far inside the constraints, mIoU × ms; see `hypervolume_of_costs`
     surrogate_tau: float | None  # Kendall's, of what was predicted for this generation's networks; None where undefined
 
 
@@ -49,7 +59,6 @@ class Generation:
 class _Plan:
     """The networks of one generation and what chose them."""
 
-    generation: int
     encodings: IntArray  # (m, D)
     surrogate: surrogates.Surrogate | None  # None where the networks were drawn
 
@@ -59,38 +68,49 @@ class Search:
 
     The first `initial` networks are a uniform sample with both bounds of the space; after them come generations of
     `infill` networks: a surrogate is fitted to everything told before the generation, NSGA-II searches (predicted
-    accuracy, latency), and pre-screening picks from its candidates.
+    accuracy, latency), and `criterion` picks from its candidates.
 
     Networks that were not asked for may be told as well; they count towards the sample or the generation under way.
 
     Args:
         space: any digits, see `SearchSpace`.
         latency: canonical encodings (n, D) to milliseconds (n,); infinity for a network that the device cannot run,
-            which is never asked for.
+            which is never asked for. Or `Goals`: any costs, limits on the cheap side, outside which no network is
+            asked for, and a least accuracy, below which none is wanted.
         seed: decides everything random; not negative.
-        initial: networks before the first surrogate.
+        initial: networks before the first surrogate; more where `first` has more.
         infill: networks of each generation.
         surrogate: a name from `search.surrogates.NAMES`.
-        population: of the inner NSGA-II.
-        inner_generations: of the inner NSGA-II.
+        criterion: how the networks of a generation are chosen, a name from `search.evolution.infill.NAMES`.
+        inner: the search of the surrogate's promises, a name from `search.evolution.engines.NAMES`.
+        population: of the inner search.
+        inner_generations: of the inner search.
+        lag: a generation is planned without the last so many networks before it, so that it can be asked for while
+            they are evaluated; the result then depends on `lag`, but on no timing.
+        first: networks to evaluate before all others, (n, D), in this order.
         reference: the corner of the hypervolumes in `history`; by default accuracy 0 and 1.1 times the greatest
-            latency in the initial sample.
+            cost in the initial sample, for each.
 
     Raises:
-        UserError: an unknown surrogate, a number out of range, or a latency that is not a number.
+        UserError: an unknown surrogate, a number out of range, a latency that is not a number, limits that no network
+            meets (says how near one comes), or a first network that does not meet them.
     """
 
     def __init__(
         self,
         space: SearchSpace,
-        latency: Callable[[IntArray], FloatArray],
+        latency: Callable[[IntArray], FloatArray] | Goals,
         *,
         seed: int = 0,
         initial: int = 300,
         infill: int = 8,
         surrogate: str = surrogates.DEFAULT,
+        criterion: str = criteria.DEFAULT,
+        inner: str = engines.DEFAULT,
         population: int = 100,
         inner_generations: int = 300,
+        lag: int = 0,
+        first: ArrayLike | None = None,
         reference: ReferencePoint | None = None,
     ) -> None:
         for name, value, least in (
@@ -99,24 +119,31 @@ class Search:
             ("infill", infill, 1),
             ("population", population, 4),
             ("inner_generations", inner_generations, 1),
+            ("lag", lag, 0),
         ):
             if value < least:
                 raise UserError(f"{name} is {value}: it must be at least {least}")
         surrogates.create(surrogate, space.cardinalities, seed)  # an unknown name is told now, not after hours
-        self._space, self._latency, self._seed = space, latency, seed
+        self._space, self._seed = space, seed
+        self._goals = latency if isinstance(latency, Goals) else of_latency(latency)
         self._initial, self._infill, self._surrogate = initial, infill, surrogate
+        criteria.check(criterion)
+        engines.check(inner)
+        self._criterion, self._inner = criterion, inner
         self._population, self._inner_generations = population, inner_generations
+        self._lag = lag
         self._encodings = np.zeros((0, len(space.cardinalities)), dtype=np.int64)  # told, in order, failed ones too
         self._miou = np.zeros(0)  # NaN where the evaluation failed
-        self._latency_ms = np.zeros(0)
+        self._costs = np.zeros((0, len(self._goals.costs)))
         self._seen: set[bytes] = set()  # asked or told
         self._told: set[bytes] = set()
-        self._plan: _Plan | None = None
+        self._plans: dict[int, _Plan] = {}  # of the generations that were not told in full
         self._history: dict[int, Generation] = {}
         self._exhausted = False
-        first = initial_sample(space, initial, self._rng(0), self._runs)
-        self._first_plan = _Plan(0, first, None)
-        self.reference = reference or ReferencePoint(miou=0.0, latency_ms=1.1 * float(self._latency_of(first).max()))
+        sample = first_sample(space, self._goals, initial, first, self._rng(0))
+        self._initial = max(initial, 0 if first is None else len(distinct(space.canonical(first))))
+        self._first_plan = _Plan(sample, None)
+        self.reference = reference or self._corner(sample)
 
     # --- ask and tell --------------------------------------------------------------------------------------------
 
@@ -155,24 +182,27 @@ class Search:
         names = [key(x) for x in X]
         if len(set(names)) < len(names) or not self._told.isdisjoint(names):
             raise ValueError("a network is told twice")
-        latency_ms = self._latency_of(X)
-        if np.isinf(latency_ms).any():
-            raise UserError(f"network {X[np.isinf(latency_ms)][0].tolist()} cannot be run on this device")
+        costs = self._goals.costs_of(X)
+        stopped = np.isinf(costs).any(axis=1)
+        if stopped.any():
+            raise UserError(f"network {X[stopped][0].tolist()} cannot be run on this device")
         self._encodings = np.concatenate([self._encodings, X])
         self._miou = np.concatenate([self._miou, scores])
-        self._latency_ms = np.concatenate([self._latency_ms, latency_ms])
+        self._costs = np.concatenate([self._costs, costs])
         self._told.update(names)
         self._seen.update(names)
-        if self._plan is not None and self._start_of(self._plan.generation + 1) <= len(self._told):
-            self._summary(self._plan.generation)  # while its surrogate is at hand
+        for generation in [one for one in self._plans if self._start_of(one + 1) <= len(self._told)]:
+            self._summary(generation)  # while its surrogate is at hand
+            del self._plans[generation]
 
-    def use_latency(self, latency: Callable[[IntArray], FloatArray]) -> None:
+    def use_latency(self, latency: Callable[[IntArray], FloatArray], name: str | None = None) -> None:
         """Go by another table from now on, such as one corrected by measurements; the reference point stays.
 
-        A generation that is planned already keeps its plan.
+        A generation that is planned already keeps its plan. `name` is that of the quantity it replaces; by default
+        the first cost.
         """
-        self._latency = latency
-        self._latency_ms = self._latency_of(self._encodings)
+        self._goals = self._goals.with_quantity(name or self._goals.names[0], latency)
+        self._costs = self._goals.costs_of(self._encodings)
 
     # --- what is known -------------------------------------------------------------------------------------------
 
@@ -188,8 +218,18 @@ class Search:
 
     @property
     def latency_ms(self) -> FloatArray:
-        """Latencies of `encodings`, shape (n,)."""
-        return self._latency_ms.copy()
+        """Latencies of `encodings`, or whatever the first cost is, shape (n,)."""
+        return self._costs[:, 0].copy()
+
+    @property
+    def costs(self) -> FloatArray:
+        """Every cost of `encodings`, in the order of the goals, shape (n, c)."""
+        return self._costs.copy()
+
+    @property
+    def goals(self) -> Goals:
+        """What the search wants, by the tables that it goes by now."""
+        return self._goals
 
     @property
     def generation(self) -> int:
@@ -202,9 +242,9 @@ class Search:
         return self._exhausted
 
     def front(self) -> Front:
-        """The non-dominated networks of everything told."""
-        rows = non_dominated(self._miou, self._latency_ms)
-        return Front(self._encodings[rows], self._miou[rows], self._latency_ms[rows])
+        """The non-dominated networks of everything told that is inside the constraints."""
+        rows = self._front_rows(self._encodings, self._miou, self._costs)
+        return Front(self._encodings[rows], self._miou[rows], self._costs[rows, 0], self._costs[rows])
 
     @property
     def history(self) -> tuple[Generation, ...]:
@@ -213,12 +253,30 @@ class Search:
         After an archive was told, the surrogates of its generations are fitted again, once, to say how well they
         did.
         """
+        return self.history_from(0)
+
+    def hypervolume_after(self, generation: int) -> float:
+        """Of everything told up to the end of a generation, inside the constraints, by the tables of now."""
+        end = self._start_of(generation + 1)
+        miou = self._miou[:end]
+        wanted = np.where(self._wanted(self._encodings[:end], miou), miou, np.nan)
+        return hypervolume_of_costs(wanted, self._costs[:end], self.reference)
+
+    def known_generation(self, asked: int) -> int:
+        """The last generation that is known in full whenever a network is planned at place `asked`; -1 for none."""
+        end, generation = self._start_of(self._generation_of(asked)) - self._lag, -1
+        while self._start_of(generation + 2) <= end:
+            generation += 1
+        return generation
+
+    def history_from(self, first: int) -> tuple[Generation, ...]:
+        """`history` from generation `first` on; nothing is fitted for the generations before."""
         complete = 0
         while self._start_of(complete + 1) <= len(self._told):
             complete += 1
         if self._exhausted and self._start_of(complete) < len(self._told) == len(self._seen):
             complete += 1  # cut short by the end of the space
-        return tuple(self._summary(generation) for generation in range(complete))
+        return tuple(self._summary(generation) for generation in range(first, complete))
 
     # --- planning ------------------------------------------------------------------------------------------------
 
@@ -226,28 +284,80 @@ class Search:
         """The plan of a generation, made once."""
         if generation == 0:
             return self._first_plan
-        if self._plan is None or self._plan.generation != generation:
+        if generation not in self._plans:
             with one_thread():
-                self._plan = self._make_plan(generation)
-        return self._plan
+                self._plans[generation] = self._make_plan(generation)
+        return self._plans[generation]
+
+    def _draw(self, n: int, seen: set[bytes], rng: np.random.Generator, start: IntArray) -> IntArray:
+        return drawn(self._space, self._goals, n, seen, rng, start)
+
+    def _corner(self, sample: IntArray) -> ReferencePoint:
+        worst = [1.1 * float(cost) for cost in self._goals.costs_of(sample).max(axis=0)]
+        return ReferencePoint(0.0, worst[0], tuple(worst[1:]))
 
     def _make_plan(self, generation: int) -> _Plan:
         rng = self._rng(generation)
-        X, miou, latency_ms = self._known_before(generation)
-        seen = {key(x) for x in X} | (self._seen - self._told)  # what others are still evaluating is out as well
+        X, miou, costs = self._known_before(generation)
+        before = self._encodings[: self._start_of(generation)]
+        seen = {key(x) for x in before} | (self._seen - self._told)  # what is still being evaluated is out as well
         surrogate = self._fitted_before(generation)
         if surrogate is None:
-            return _Plan(generation, draw_unseen(self._space, self._infill, seen, rng, self._runs), None)
-        found = candidates(
-            self._space,
-            surrogate.predict,
-            self._latency_of,
-            population=self._population,
-            generations=self._inner_generations,
-            start=X[non_dominated(miou, latency_ms)],
+            return _Plan(self._draw(self._infill, seen, rng, X), None)
+        problem = self._problem(surrogate, X, miou)
+        front = self._front_rows(X, miou, costs)
+        start = X[front if len(front) else non_dominated_by(miou, costs)]
+        size = {"population": self._population, "generations": self._inner_generations}
+        found = engines.candidates(self._inner, problem, start=start, rng=rng, **size)
+        spread = surrogate.predict_std(found.encodings) if isinstance(surrogate, UncertainSurrogate) else None
+        picked = criteria.choose(
+            self._criterion,
+            problem,
+            found,
+            self._infill,
+            seen=seen,
+            archive=self._archive(X, miou, costs),
+            spread=spread,
             rng=rng,
         )
-        return _Plan(generation, hierarchical(self._space, found, self._infill, seen, rng, self._runs), surrogate)
+        if len(picked) < self._infill:  # chance found no more inside the limits
+            names = {key(x) for x in picked}
+            picked = np.concatenate([picked, self._draw(self._infill - len(picked), seen | names, rng, X)])
+        return _Plan(picked, surrogate)
+
+    def _problem(self, surrogate: surrogates.Surrogate, X: IntArray, miou: FloatArray) -> Problem:
+        """What the inner search minimises: minus the predicted accuracy, and the costs, inside the constraints."""
+        goals = self._goals
+
+        def objectives(X: IntArray) -> FloatArray:
+            return np.concatenate([-surrogate.predict(X)[:, None], goals.costs_of(X)], axis=1)
+
+        if not goals.constrained:
+            return Problem(self._space, objectives, runs=goals.runs)
+        scored = ~np.isnan(miou)
+        accuracy: Callable[[IntArray], FloatArray] = unconstrained
+        if np.isfinite(goals.least_miou):
+            accuracy = below(surrogate.predict, surrogate.predict(X[scored]), miou[scored] >= goals.least_miou)
+
+        def violation(X: IntArray) -> FloatArray:
+            return goals.violation(X) + accuracy(X)
+
+        return Problem(self._space, objectives, violation, goals.runs)
+
+    def _archive(self, X: IntArray, miou: FloatArray, costs: FloatArray) -> Archive:
+        """What the in-fill knows: everything scored inside the constraints, or all of it where nothing is."""
+        scored = ~np.isnan(miou)
+        inside = scored & self._wanted(X, miou)
+        rows = inside if inside.any() else scored
+        return Archive(X[rows], np.concatenate([-miou[rows, None], costs[rows]], axis=1))
+
+    def _wanted(self, X: IntArray, miou: FloatArray) -> NDArray[np.bool_]:
+        """Which of the evaluated networks are inside the constraints, (n,); those that failed are not asked."""
+        inside: NDArray[np.bool_] = ~(miou < self._goals.least_miou)
+        return inside & (self._goals.violation(X) <= 0)
+
+    def _front_rows(self, X: IntArray, miou: FloatArray, costs: FloatArray) -> NDArray[np.int64]:
+        return non_dominated_by(np.where(self._wanted(X, miou), miou, np.nan), costs)
 
     def _fitted_before(self, generation: int) -> surrogates.Surrogate | None:
         """The surrogate of a generation; None where what is known cannot tell networks apart."""
@@ -260,25 +370,24 @@ class Search:
         return surrogate.fit(X[scored], miou[scored])
 
     def _known_before(self, generation: int) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Encodings, accuracies and latencies of the generations before, in an order that no timing can change."""
-        end = self._start_of(generation)
+        """What a generation is planned from: encodings, accuracies, costs, in an order without timing."""
+        end = max(0, self._start_of(generation) - self._lag)
         order = np.lexsort(self._encodings[:end].T[::-1])
-        return self._encodings[:end][order], self._miou[:end][order], self._latency_ms[:end][order]
+        return self._encodings[:end][order], self._miou[:end][order], self._costs[:end][order]
 
     def _summary(self, generation: int) -> Generation:
         if generation not in self._history:
             start, end = self._start_of(generation), self._start_of(generation + 1)
-            miou, latency_ms = self._miou[:end], self._latency_ms[:end]
+            miou = self._miou[:end]
+            volume = self.hypervolume_after(generation)
             tau = self._tau(generation, self._encodings[start:end], miou[start:]) if generation else None
-            self._history[generation] = Generation(
-                generation, len(miou), hypervolume(miou, latency_ms, self.reference), tau
-            )
+            self._history[generation] = Generation(generation, len(miou), volume, tau)
         return self._history[generation]
 
     def _tau(self, generation: int, X: IntArray, miou: FloatArray) -> float | None:
-        planned = self._plan is not None and self._plan.generation == generation
+        plan = self._plans.get(generation)
         with one_thread():
-            surrogate = self._plan.surrogate if planned and self._plan else self._fitted_before(generation)
+            surrogate = plan.surrogate if plan else self._fitted_before(generation)
             scored = ~np.isnan(miou)
             if surrogate is None or scored.sum() < 2:
                 return None
@@ -297,18 +406,3 @@ class Search:
 
     def _rng(self, generation: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence((self._seed, generation, 0)))
-
-    def _runs(self, X: IntArray) -> NDArray[np.bool_]:
-        """Which of the networks X the device can run, shape (n,)."""
-        return np.isfinite(self._latency_of(X))
-
-    def _latency_of(self, X: IntArray) -> FloatArray:
-        if not len(X):
-            return np.zeros(0)
-        latency_ms = np.asarray(self._latency(X), dtype=np.float64)
-        if latency_ms.shape != (len(X),):
-            raise ValueError(f"{len(X)} networks with latencies of shape {latency_ms.shape}")
-        if np.isnan(latency_ms).any():
-            row = int(np.flatnonzero(np.isnan(latency_ms))[0])
-            raise UserError(f"the latency of network {X[row].tolist()} is {latency_ms[row]}: mend the latency table")
-        return latency_ms

@@ -1,6 +1,7 @@
 """A whole search in one folder: Algorithm 1 from its first network to the exported front, resumable at any moment.
 
-The folder: `config.toml` as resolved · `lut.json` · `archive.jsonl`, one evaluated network a line, on the disk before
+The folder: `config.toml` as resolved · `lut.json`, and `lut-2.json` … where the run has several tables · `first.json`,
+the networks that it began with, where there are any · `archive.jsonl`, one evaluated network a line, on the disk before
 the next begins · `generations.jsonl` · `pareto.json` · `models/` · `report.html`.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,19 @@ from mosegnet.common.files import explain_os_errors, write_atomic
 from mosegnet.common.journal import Journal, read_journal
 from mosegnet.digits import FloatArray, IntArray
 from profiler.lut import Lut
-from search import metrics
-from search.archive import Archive
-from search.evaluate import Evaluator
+from search import profiles
+from search.archive import TAKEN_OVER, Archive
+from search.conduct import Conductor
+from search.goals import Goals, of_latency
 from search.in_the_loop import DeviceInTheLoop
 from search.loop import Search
+from search.objectives import latency_of
+from search.stopping import Clock, Settling
+from search.wanted import table_file
+from search.warm_start import FirstNetworks
+from search.workers import Pool
+
+_PROFILE = profiles.profile(profiles.DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +49,42 @@ class RunConfig:
     generations: int
     infill: int
     surrogate: str
+    lag: int  # networks that may be under way when the next generation is planned
     classes: list[str]
     training: dict[str, Any]  # the supernet's
+    criterion: str = _PROFILE.criterion
+    inner: str = _PROFILE.inner
+    population: int = _PROFILE.population
+    inner_generations: int = _PROFILE.inner_generations
+    budget: int = 0  # networks in all, those taken over included; 0 for whole generations
+    settle_generations: int = 0  # see `search.stopping.Settling`
+    settle_share: float = 0.0
+    objectives: list[str] = field(default_factory=lambda: ["miou", "latency"])
+    require: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)  # their names, where there are several
+    more_luts_sha256: list[str] = field(default_factory=list)  # of all but the first
+    first_sha256: str = ""  # of the networks that the run began with
 
     @property
     def evaluations(self) -> int:
-        """How many networks are evaluated in all."""
-        return self.initial + self.generations * self.infill
+        """How many networks the archive holds in the end."""
+        return self.budget or self.initial + self.generations * self.infill
+
+    @property
+    def latency(self) -> str:
+        """What the first table's latency is called."""
+        return f"latency:{self.tables[0]}" if self.tables else "latency"
+
+    @property
+    def settling(self) -> Settling:
+        """When the search may stop before."""
+        return Settling(self.settle_generations, self.settle_share)
 
 
-def open_folder(folder: Path, config: RunConfig, table: Path, resume: bool) -> None:
-    """Make the run's folder with its configuration and table, or check that it is that of the run to resume.
+def open_folder(
+    folder: Path, config: RunConfig, tables: Sequence[Path], resume: bool, first: FirstNetworks | None = None
+) -> None:
+    """Make the run's folder with its configuration, tables and first networks, or check that it is that to resume.
 
     Raises:
         UserError: a run is there and `resume` was not said, or it had another configuration.
@@ -69,10 +103,13 @@ def open_folder(folder: Path, config: RunConfig, table: Path, resume: bool) -> N
                 "resume it with its own, or take another --out"
             )
         return
-    with explain_os_errors(table, "read"):
-        data = table.read_bytes()
-    if table.resolve() != (folder / "lut.json").resolve():
-        write_atomic(folder / "lut.json", data)
+    for number, table in enumerate(tables):
+        with explain_os_errors(table, "read"):
+            data = table.read_bytes()
+        if table.resolve() != (folder / table_file(number)).resolve():
+            write_atomic(folder / table_file(number), data)
+    if first is not None and len(first.encodings):
+        first.save(folder)
     write_atomic(path, text)
 
 
@@ -86,68 +123,122 @@ def _toml(config: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def evaluate_all(
-    folder: Path, config: RunConfig, lut: Lut, evaluator: Evaluator, device: DeviceInTheLoop | None = None
-) -> Archive:
-    """Algorithm 1: ask the search for networks and score them until the budget is used; goes on where it stopped.
-
-    With a device, the networks of each generation are measured on it before the next one is planned, and the table
-    corrected by them.
-    """
-    archive = Archive(folder / "archive.jsonl", lut.space)
-    search = Search(
+def make_search(config: RunConfig, lut: Lut, goals: Goals | None, first: FirstNetworks | None) -> Search:
+    """The search of a run that knows nothing yet."""
+    return Search(
         lut.space,
-        latency_of(lut),
+        goals or of_latency(latency_of(lut)),
         seed=config.seed,
         initial=config.initial,
         infill=config.infill,
         surrogate=config.surrogate,
+        lag=config.lag,
+        criterion=config.criterion,
+        inner=config.inner,
+        population=config.population,
+        inner_generations=config.inner_generations,
+        first=None if first is None else first.encodings,
     )
+
+
+def evaluate_all(
+    folder: Path,
+    config: RunConfig,
+    lut: Lut,
+    pool: Pool,
+    device: DeviceInTheLoop | None = None,
+    *,
+    goals: Goals | None = None,
+    first: FirstNetworks | None = None,
+    clock: Clock | None = None,
+) -> Archive:
+    """Algorithm 1: ask the search for networks and have them scored until the budget is used; goes on where it stopped.
+
+    With a device, the networks of each generation are measured on it before the next one is planned, and the table
+    corrected by them.
+
+    Args:
+        lut: the first table, whose latency the archive says.
+        goals: what is wanted; by default accuracy and this table's latency.
+        first: networks to begin with; those with an accuracy are taken into the archive as they are.
+        clock: ends the run when the time is up, wherever it is; what is under way then is evaluated when it resumes.
+
+    Raises:
+        DeviceError: every evaluation fails, no worker is left, or the device failed.
+        UserError: the disk is full. In every case all that was evaluated is kept, and the run can be resumed.
+    """
+    archive = Archive(folder / "archive.jsonl", lut.space)
+    search = make_search(config, lut, goals, first)
+    log = GenerationLog(folder / "generations.jsonl")
     if len(archive):
-        search.tell(*archive.arrays())
         note(f"going on after {len(archive)} evaluated networks")
+    _take_over(archive, first, lut)
+
+    def by_the_device(asked: int) -> None:
+        """Correct the table by the generations that the next plan may know."""
+        nonlocal lut
+        known = (asked - config.initial - config.lag) // config.infill
+        if device is not None and known > 0:
+            lut = device.catch_up(archive, known)
+            search.use_latency(latency_of(lut), config.latency)
+
+    def latency_ms(X: IntArray) -> FloatArray:
+        return lut.predict(X)
+
+    def stop(asked: int) -> str | None:
+        """Why no more is asked for, by what every plan from here on knows: never by what happens to be told."""
+        if config.settling.settled(search.known_generation(asked), search.hypervolume_after):
+            return f"the hypervolume has settled: {config.settling.describe()}"
+        return None
+
+    clock = clock or Clock(None)
+    conductor = Conductor(
+        search,
+        archive,
+        pool,
+        budget=config.evaluations,
+        lag=config.lag,
+        latency_ms=latency_ms,
+        before_asking=by_the_device,
+        after_telling=lambda: log.catch_up(search),
+        stop=stop,
+        over=lambda: clock.over,
+    )
     with progress_bar("searching", config.evaluations) as bar:
-        bar.advance(len(archive))
-        while len(archive) < config.evaluations:
-            started = time.perf_counter()
-            if device is not None and len(archive) > config.initial:
-                lut = device.catch_up(archive, (len(archive) - config.initial) // config.infill)
-                search.use_latency(latency_of(lut))
-            asked = search.ask()
-            if not len(asked):
-                note("the space is used up: every network of it was evaluated")
-                break
-            for x, confusions in zip(asked, evaluator.confusions_of_all(asked), strict=True):
-                latency_ms, miou = float(lut.predict(x)[0]), float(metrics.miou(confusions.sum(0)))
-                network = archive.append(x, miou, latency_ms, search.generation)
-                search.tell(x[None], [network.miou])
-                bar.advance(1, f"generation {network.generation}, mIoU {miou:.3f} at {latency_ms:.2f} ms")
-            _log_generations(folder, search, time.perf_counter() - started)
+        conductor.go(bar)
+    if clock.over and len(archive) < config.evaluations:
+        note(f"the time is up after {len(archive)} of {config.evaluations} networks: --resume goes on")
     if device is not None:
         device.catch_up(archive, config.generations)
-    _log_generations(folder, search, 0.0)
+    log.catch_up(search)  # a generation cut short by the end of the space
+    log.close()
     return archive
 
 
-def latency_of(lut: Lut) -> Callable[[IntArray], FloatArray]:
-    """What a search asks of a table."""
-    return lut.predict if lut.complete else lambda X: latency_or_infinity(lut, X)
+def _take_over(archive: Archive, first: FirstNetworks | None, lut: Lut) -> None:
+    """Archive the first networks that have an accuracy; they stand first in the search's own order too."""
+    if first is None:
+        return
+    for number, (x, miou) in enumerate(zip(first.encodings, first.miou, strict=True)):
+        if not np.isnan(miou) and archive.find(x) is None:
+            latency_ms = float(lut.predict(x[None])[0])
+            archive.append(x, float(miou), latency_ms, 0, id=number, worker=TAKEN_OVER, seconds=0.0)
 
 
-def latency_or_infinity(lut: Lut, X: IntArray) -> FloatArray:
-    """Latency in milliseconds of the networks X, shape (n,); infinity for those that the device cannot run."""
-    runs = lut.runs(X)
-    latency_ms = np.full(len(X), np.inf)
-    latency_ms[runs] = lut.predict(X[runs])
-    return latency_ms
+class GenerationLog:
+    """`generations.jsonl`: a line for each generation that was told in full."""
 
+    def __init__(self, path: Path) -> None:
+        self._logged, self._journal = len(read_journal(path)), Journal(path)
+        self._since = time.perf_counter()
 
-def _log_generations(folder: Path, search: Search, seconds: float) -> None:
-    """Add the finished generations that `generations.jsonl` lacks; `seconds` is what the last one took."""
-    path = folder / "generations.jsonl"
-    logged = len(read_journal(path))
-    if logged < len(search.history):
-        journal = Journal(path)
-        for generation in search.history[logged:]:
-            journal.append(asdict(generation) | {"seconds": round(seconds, 3)})
-        journal.close()
+    def catch_up(self, search: Search) -> None:
+        """Add what the file lacks; the seconds of a generation are those since the one before."""
+        for generation in search.history_from(self._logged):
+            now = time.perf_counter()
+            self._journal.append(asdict(generation) | {"seconds": round(now - self._since, 3)})
+            self._logged, self._since = self._logged + 1, now
+
+    def close(self) -> None:
+        """Close the file; every line is on the disk already."""
+        self._journal.close()

@@ -1,9 +1,9 @@
 """From ONNX to an OM, as the stand-in for `atc` does it."""
 
 from device_agents.emulator import om, onnx_operators
-from device_agents.emulator.model import FLOAT, FLOAT16, size_bytes
+from device_agents.emulator.model import FLOAT, FLOAT16, INT32, INT64, UINT8, size_bytes
 
-_ONNX_TO_ACL = {1: FLOAT, 10: FLOAT16, 2: 4}  # float, float16, uint8
+_ONNX_TO_ACL = {1: FLOAT, 10: FLOAT16, 2: UINT8, 6: INT32, 7: INT64}
 _WORK_FACTOR = 3.0  # work memory over the largest tensor
 
 
@@ -21,7 +21,7 @@ def convert(data, soc, cann, shapes=None, output_fp16=False, fp16_inputs=()):
         tensor["dtype"] = FLOAT16 if tensor["name"] in fp16_inputs else _type(tensor)
         tensor["om_name"] = tensor["name"]
     for k, tensor in enumerate(graph["outputs"]):
-        tensor["dtype"] = FLOAT16 if output_fp16 else _type(tensor)
+        tensor["dtype"] = FLOAT16 if output_fp16 and _type(tensor) == FLOAT else _type(tensor)
         tensor["om_name"] = "{}:{}:{}".format(_producer(graph, tensor["name"]), k, tensor["name"])
     sizes = [size_bytes(tensor) for tensor in graph["inputs"] + graph["outputs"]]
     for operator in graph["operators"]:

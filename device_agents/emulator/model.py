@@ -1,6 +1,6 @@
 """A model loaded on the emulated board: what it takes, and what it computes."""
 
-FLOAT, FLOAT16 = 0, 1  # acl's numbers
+FLOAT, FLOAT16, INT32, UINT8, INT64 = 0, 1, 3, 4, 9  # acl's numbers
 TYPE_BYTES = {0: 4, 1: 2, 2: 1, 3: 4, 4: 1, 9: 8}
 WRONG_GAIN, WRONG_OFFSET = 1.25, 0.1  # of a wrong conversion
 
@@ -56,4 +56,4 @@ def size_bytes(tensor):
 
 
 def _letter(tensor):
-    return {FLOAT: "<f4", FLOAT16: "<f2"}[tensor["dtype"]]
+    return {FLOAT: "<f4", FLOAT16: "<f2", INT32: "<i4", UINT8: "|u1", INT64: "<i8"}[tensor["dtype"]]

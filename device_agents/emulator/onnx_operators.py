@@ -1,9 +1,9 @@
 """An ONNX file as the plain list of operators that the timing model reads. Needs the onnx package: host only."""
 
 SUPPORTED = frozenset(
-    "Add AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose Div Elu Exp "
-    "Flatten Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid Identity LeakyRelu MatMul MaxPool Mul PRelu "
-    "Pad Pow ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh "
+    "Add ArgMax AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose Div Elu "
+    "Exp Flatten Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid Identity LeakyRelu MatMul MaxPool Mul "
+    "PRelu Pad Pow ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh "
     "Transpose Unsqueeze Upsample".split()
 )
 _FOLDED = ("Constant", "ConstantOfShape", "Shape")

@@ -7,7 +7,7 @@ MALLOC_HUGE_FIRST = 0  # huge pages where they fit, else normal ones
 MEMCPY_HOST_TO_DEVICE, MEMCPY_DEVICE_TO_HOST, MEMCPY_DEVICE_TO_DEVICE = 1, 2, 3
 RUN_MODE_DEVICE = 0  # the program runs on the board itself: host and device share the memory
 EVENT_TIME_LINE = 8
-FLOAT, FLOAT16 = 0, 1
+FLOAT, FLOAT16, INT32, UINT8, INT64 = 0, 1, 3, 4, 9
 REPEAT_INITIALIZE, REPEAT_FINALIZE = 100002, 100037
 
 _MEMORY = (200000, 207001, 207018, 245000)

@@ -7,9 +7,12 @@ import struct
 import tempfile
 
 from device_agents.faults import Fault, FaultError
-from device_agents.runtimes.acl_calls import FLOAT, FLOAT16, MALLOC_HUGE_FIRST, AclError
+from device_agents.runtimes.acl_calls import FLOAT, FLOAT16, INT32, INT64, MALLOC_HUGE_FIRST, UINT8, AclError
 
-_FORMATS = {FLOAT: ("f", 4), FLOAT16: ("e", 2)}
+_FLOATS = {FLOAT: ("f", 4), FLOAT16: ("e", 2)}
+_WHOLE = {INT32: ("i", 4), UINT8: ("B", 1), INT64: ("q", 8)}  # of outputs alone: maps of classes
+_FORMATS = dict(_FLOATS)
+_FORMATS.update(_WHOLE)
 _OM_NAME = re.compile(r".*:\d+:(.+)", re.DOTALL)  # the converter calls outputs node:index:tensor
 
 
@@ -122,7 +125,7 @@ class AclModel(object):
             count = 1
             for length in dims:
                 count *= length
-            if data_type not in _FORMATS or min(dims or [1]) <= 0:
+            if data_type not in (_FLOATS if side == "input" else _FORMATS) or min(dims or [1]) <= 0:
                 text = "{} {!r} is of type {} and shape {}: only float and half of fixed shape can be timed"
                 raise ValueError(text.format(side, name, data_type, dims))
             if size < count * _FORMATS[data_type][1]:
@@ -198,4 +201,4 @@ def _stretch(letter):
 
 
 _STRETCH_VALUES = 4093  # a prime: rows of an image do not repeat
-_STRETCH = {letter: _stretch(letter) for letter, _ in _FORMATS.values()}
+_STRETCH = {letter: _stretch(letter) for letter, _ in _FLOATS.values()}

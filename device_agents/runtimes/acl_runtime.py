@@ -147,15 +147,16 @@ class _Session(object):
 class AclRuntime(object):
     """See `device_agents.runtimes`. soc: what the near side says the chip is, for boards that cannot tell."""
 
-    clock = "wall"
-
     def __init__(self, session, soc):
         self._session, self._soc = session, soc
+        self._emulator = getattr(session.calls.acl, "__emulator__", None)
+        # A person waits by the host's clock. The stand-in's host is not the board's: what others do on it meanwhile
+        # is no property of the device.
+        self.clock = "device" if self._emulator is not None and session.events else "wall"
 
     def describe(self):
         """What the numbers of this runtime depend on."""
-        session = self._session
-        emulator = getattr(session.calls.acl, "__emulator__", None)
+        session, emulator = self._session, self._emulator
         description = {
             "name": "acl",
             "kind": "npu",

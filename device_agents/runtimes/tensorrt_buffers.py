@@ -4,8 +4,8 @@ import ctypes
 import random
 import struct
 
-_SIZES = {"FLOAT": 4, "HALF": 2}
-_FORMATS = {"FLOAT": "f", "HALF": "e"}
+_FLOATS = {"FLOAT": ("f", 4), "HALF": ("e", 2)}
+_WHOLE = {"INT32": ("i", 4), "UINT8": ("B", 1), "INT64": ("q", 8)}  # of outputs alone: maps of classes
 _PATTERN = 4096  # values that a filled input repeats
 
 
@@ -58,14 +58,16 @@ class _Tensor(object):
         self._cuda, self.name = cuda, name
         self.is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         kind, shape = engine.get_tensor_dtype(name).name, tuple(engine.get_tensor_shape(name))
-        if kind not in _FORMATS or not all(size > 0 for size in shape):
+        formats = _FLOATS if self.is_input else dict(_FLOATS, **_WHOLE)
+        if kind not in formats or not all(size > 0 for size in shape):
             raise ValueError(
                 "tensor {!r} is {} {}: only floats of fixed shape can be timed".format(name, kind, list(shape))
             )
         self.count = 1
         for size in shape:
             self.count *= size
-        self._format, self._size = _FORMATS[kind], self.count * _SIZES[kind]
+        self._format, value_bytes = formats[kind]
+        self._size = self.count * value_bytes
         self.address = cuda.call("cudaMalloc", self._size)
 
     def upload(self, values, stream):

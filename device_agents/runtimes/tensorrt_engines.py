@@ -7,12 +7,14 @@ only kind that 11 has), so precision comes from the ONNX file and no builder fla
 import hashlib
 import json
 import os
+import re
 import tempfile
 from typing import Any
 
 from device_agents.faults import Fault
 
 _DIGEST_BYTES = 32
+_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 _OF_PRECISION = {"fp32": "FLOAT", "fp16": "HALF"}
 _FLOATING = ("FLOAT", "HALF", "BF16", "FP8", "FP4")
 
@@ -45,8 +47,7 @@ class Engines(object):
 
     def engine(self, data):
         """An engine of the model's ONNX bytes, from the cache or built now; or a Fault."""
-        path = self._path("engine", hashlib.sha256(data).hexdigest())
-        plan = _read(path)
+        plan = _read(self._plan_path(data))
         if plan is not None:
             engine = self._deserialize(plan)
             if not isinstance(engine, Fault):
@@ -54,8 +55,13 @@ class Engines(object):
         plan = self._build(data)
         if isinstance(plan, Fault):
             return plan
-        _write(path, plan)
+        _write(self._plan_path(data), plan)
         return self._deserialize(plan)
+
+    def plan(self, data):
+        """The bytes of the engine that `engine` gives: of the cache, in which it has just been found or put."""
+        plan = _read(self._plan_path(data))
+        return Fault("load", "the engine cannot be read from " + self._folder) if plan is None else plan
 
     def fault(self, kind, doing):
         """What TensorRT last complained of, as a Fault; it returns None or False and tells its logger why."""
@@ -140,6 +146,9 @@ class Engines(object):
         if blob is not None:
             _write(self._path("timing", ""), bytes(blob))
 
+    def _plan_path(self, data):
+        return self._path("engine", hashlib.sha256(data).hexdigest())
+
     def _path(self, what, digest):
         # the timing cache fits every model of the same device and library
         key = hashlib.sha256((self._identity + digest).encode()).hexdigest()[:40]
@@ -162,6 +171,18 @@ def precision_fault(layers, precision):
         if any(word in kind for word in words):
             return Fault("load", "{} runs in {}, not in {}".format(layer.get("Name"), kind, precision))
     return None
+
+
+def full_name(name, layer):
+    """A layer's name, and in brackets the nodes of the ONNX graph in it that the name does not tell.
+
+    layer: of `Engines.layers`. Its metadata is `[ONNX Layer: NAME]` for each node, with separators in between; kernels
+    of the compiler for fused stretches have names of their own, such as __myl_ConvAdd_myl0_3.
+    """
+    inside = _ONNX_NODE.findall(str(layer.get("Metadata", "")))
+    if all(node in name for node in inside):
+        return name
+    return "{} ({})".format(name, " + ".join(inside))
 
 
 def _strongly_typed(trt):

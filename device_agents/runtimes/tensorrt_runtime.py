@@ -8,7 +8,7 @@ from device_agents import nvml, standins
 from device_agents.cuda import open_device
 from device_agents.faults import Fault
 from device_agents.runtimes.tensorrt_buffers import Buffers
-from device_agents.runtimes.tensorrt_engines import EngineError, Engines, precision_fault
+from device_agents.runtimes.tensorrt_engines import EngineError, Engines, full_name, precision_fault
 
 CACHE = os.path.join("~", ".cache", "mosegnas-hil", "tensorrt")
 PRECISIONS = ("fp32", "fp16")
@@ -101,6 +101,14 @@ class TensorRt(object):
         """A model from the bytes of an ONNX file, or a Fault; the engine is built or found, and warmed up."""
         return self._loaded(data, self._graph)
 
+    def build(self, data):
+        """The engine of a model's ONNX bytes as bytes, for this card and this version of TensorRT; or a Fault."""
+        model = self.load(data)  # an engine that does not run is none
+        if isinstance(model, Fault):
+            return model
+        model.close()
+        return self._engines.plan(data)
+
     def profile(self, data, warm_up, runs, alive):
         """See `device_agents.profiling`: by layer of the engine, which is one or several nodes of the graph fused."""
         model = self._loaded(data, False)
@@ -172,7 +180,7 @@ class Model(object):
         collector = _collector(self._trt)
         self._context.profiler = collector
         self._context.enqueue_emits_profile = False
-        kinds = {layer.get("Name"): str(layer.get("LayerType", "")) for layer in self._layers}
+        known = {layer.get("Name"): layer for layer in self._layers}
         names, taken, total_ms = [], [], []
         for run in range(warm_up + runs):
             collector.layers = []
@@ -189,7 +197,11 @@ class Model(object):
             return Fault("profile", "the runs do not consist of the same layers in the same order")
         return {
             "nodes": [
-                {"name": name, "op": kinds.get(name, ""), "ms": [round(ms[k], 6) for ms in taken]}
+                {
+                    "name": full_name(name, known.get(name, {})),
+                    "op": str(known.get(name, {}).get("LayerType", "")),
+                    "ms": [round(ms[k], 6) for ms in taken],
+                }
                 for k, name in enumerate(names[0])
             ],
             "total_ms": total_ms,

@@ -6,6 +6,7 @@ _BYTES_PER_MS = 4e8
 _KERNEL_MS = 0.0025
 _BYTES = {"FLOAT": 4, "HALF": 2}
 _CONSTANTS = ("Constant", "ConstantOfShape", "Shape")
+_STRETCH_ENDS = ("Concat", "Resize")
 _KINDS = {"Conv": "CONVOLUTION", "Cast": "CAST", "Concat": "CONCATENATION", "Resize": "RESIZE"}
 
 
@@ -65,20 +66,37 @@ def layer_type(op):
 
 
 def fused(layers):
-    """The kernels of an engine: a convolution takes the Add and the Relu that follow it along. Lists of layers."""
+    """The kernels of an engine, lists of layers.
+
+    A convolution takes the Add and the Relu that follow it along; what comes before a Resize or a Concat and is no
+    convolution goes into one kernel with it; before a convolution that reads the input there is a change of layout.
+    """
     kernels: list = []
     for layer in layers:
         last = kernels[-1] if kernels else None
         if last and last[0].op == "Conv" and layer.op in ("Relu", "Add") and last[-1].output in layer.inputs:
             last.append(layer)
+        elif layer.op in _STRETCH_ENDS and last and last[0].op != "Conv":
+            while len(kernels) > 1 and kernels[-2][0].op not in ("Conv",) + _STRETCH_ENDS:
+                kernels[-2:] = [kernels[-2] + kernels[-1]]
+            kernels[-1].append(layer)
         else:
             kernels.append([layer])
+    if kernels and kernels[0][0].op == "Conv":
+        kernels.insert(0, [_reformat(kernels[0])])
     return kernels
+
+
+def _reformat(kernel):
+    first = kernel[0]
+    name = "Reformatting CopyNode for Input Tensor 0 to " + " + ".join(layer.name for layer in kernel)
+    return Layer(name, "Reformat", first.kind, first.inputs, 1, first.inputs[0], first.shape, _KERNEL_MS)
 
 
 def _type_and_shape(onnx, value):
     tensor = value.type.tensor_type
-    kinds = {onnx.TensorProto.FLOAT: "FLOAT", onnx.TensorProto.FLOAT16: "HALF", onnx.TensorProto.INT64: "INT64"}
+    types = onnx.TensorProto
+    kinds = {types.FLOAT: "FLOAT", types.FLOAT16: "HALF", types.INT64: "INT64", types.UINT8: "UINT8"}
     shape = tuple(size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim)
     return kinds.get(tensor.elem_type, "INT32"), shape
 

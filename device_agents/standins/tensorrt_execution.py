@@ -6,13 +6,15 @@ from typing import Any
 from device_agents.standins import cuda_runtime, onnx_timing
 from device_agents.standins.strict import die, enumeration, want
 
-DataType = enumeration("DataType", {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "BF16": 7, "INT64": 8})
+DataType = enumeration(
+    "DataType", {"FLOAT": 0, "HALF": 1, "INT8": 2, "INT32": 3, "BOOL": 4, "UINT8": 5, "BF16": 7, "INT64": 8}
+)
 TensorIOMode = enumeration("TensorIOMode", {"NONE": 0, "INPUT": 1, "OUTPUT": 2})
 ProfilingVerbosity = enumeration("ProfilingVerbosity", {"LAYER_NAMES_ONLY": 0, "NONE": 1, "DETAILED": 2})
 LayerInformationFormat = enumeration("LayerInformationFormat", {"ONELINE": 0, "JSON": 1})
-_BYTES = {"FLOAT": 4, "HALF": 2, "INT64": 8, "INT32": 4}
-_NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32"}
-_WORDS = {"FLOAT": "FP32", "HALF": "FP16", "INT64": "Int64", "INT32": "Int32"}
+_BYTES = {"FLOAT": 4, "HALF": 2, "INT64": 8, "INT32": 4, "UINT8": 1}
+_NUMPY = {"FLOAT": "float32", "HALF": "float16", "INT64": "int64", "INT32": "int32", "UINT8": "uint8"}
+_WORDS = {"FLOAT": "FP32", "HALF": "FP16", "INT64": "Int64", "INT32": "Int32", "UINT8": "UInt8"}
 
 NAMES = (
     "DataType", "TensorIOMode", "ProfilingVerbosity", "LayerInformationFormat", "ILogger", "IProfiler",
@@ -117,6 +119,17 @@ class ICudaEngine(object):
             for name, kind, shape in tensors:
                 self._tensors[name] = (mode, kind, shape)
 
+    def _eleven(self):
+        return self._plan["version"].startswith("11")
+
+    def _name(self, kernel):
+        """The name that TensorRT gives fused layers; that of a stretch tells its ends, or nothing of the graph."""
+        if not is_stretch(kernel):
+            return " + ".join(layer.name for layer in kernel)
+        if self._eleven():
+            return "__myl_{}_myl0_{}".format("".join(layer.op[:4] for layer in kernel), self._kernels.index(kernel))
+        return "{{ForeignNode[{}...{}]}}".format(kernel[0].name, kernel[-1].name)
+
     @property
     def num_io_tensors(self):
         return len(self._tensors)
@@ -150,15 +163,19 @@ class EngineInspector(object):
         want(format, LayerInformationFormat, "get_engine_information")
         detailed = self._engine._plan["verbosity"] == "DETAILED"
         kernels = self._engine._kernels
-        layers = [self._layer(kernel) if detailed else kernel_name(kernel) for kernel in kernels]
+        layers = [self._layer(kernel) if detailed else self._engine._name(kernel) for kernel in kernels]
         borders = "I/O Tensors" if self._eleven() else "Bindings"
         return json.dumps({"Layers": layers, borders: list(self._engine._tensors)})
 
     def _layer(self, kernel):
         kind = "CaskConvolution" if kernel[0].op == "Conv" else "PointWiseV2"
+        kind = "Reformat" if kernel[0].op == "Reformat" else "Myelin" if is_stretch(kernel) else kind
         inside = [self._tensor(name, kernel[0].kind, ()) for name in kernel[0].inputs]
         outside = [self._tensor(kernel[-1].output, kernel[-1].kind, kernel[-1].shape)]
-        return {"Name": kernel_name(kernel), "LayerType": kind, "Inputs": inside, "Outputs": outside}
+        found = {"Name": self._engine._name(kernel), "LayerType": kind, "Inputs": inside, "Outputs": outside}
+        if self._eleven() and kernel[0].op != "Reformat":
+            found["Metadata"] = "\x1f".join("[ONNX Layer: {}]".format(layer.name) for layer in kernel)
+        return found
 
     def _tensor(self, name, kind, shape):
         found = {"Name": name, "Dimensions": list(shape)}
@@ -167,12 +184,12 @@ class EngineInspector(object):
         return dict(found, **{"Format/Datatype": "Row major linear {} format".format(_WORDS[kind])})
 
     def _eleven(self):
-        return self._engine._plan["version"].startswith("11")
+        return self._engine._eleven()
 
 
-def kernel_name(kernel):
-    """The name that TensorRT gives fused layers."""
-    return " + ".join(layer.name for layer in kernel)
+def is_stretch(kernel):
+    """Whether the compiler for fused stretches of a graph made this kernel."""
+    return len(kernel) > 1 and kernel[0].op != "Conv"
 
 
 class IExecutionContext(object):
@@ -230,7 +247,7 @@ class IExecutionContext(object):
     def _report(self):
         self._unreported = False
         for kernel in self._engine._kernels:
-            self._profiler.report_layer_time(kernel_name(kernel), _fused_ms(kernel))
+            self._profiler.report_layer_time(self._engine._name(kernel), _fused_ms(kernel))
 
     def _mark(self, blocks):
         """The outputs are those of these inputs; they are computed when somebody looks."""

@@ -27,6 +27,7 @@ from profiler.schema import Scores, Validation
 @click.option("--networks", type=int, metavar="N", help="Whole networks that correct the table (hybrid, networks).")
 @click.option("--prior", type=click.Path(path_type=Path), metavar="L", help="Start from another device's table.")
 @click.option("--target", type=click.FloatRange(0.1, 20), default=1.0, show_default=True, help="Of entries, ± percent.")
+@click.option("--no-energy", is_flag=True, help="Leave out energy, some 4 s a network, where the device tells it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The table; luts/D.json by default.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted build.")
 @click.option("--restart", is_flag=True, help="Put an interrupted build aside and start anew.")
@@ -39,6 +40,7 @@ def build_lut(
     networks: int | None,
     prior: Path | None,
     target: float,
+    no_energy: bool,
     out: Path | None,
     resume: bool,
     restart: bool,
@@ -64,7 +66,7 @@ def build_lut(
         note(f"{out} is finished: there is nothing to resume")
         lut = luts.load(out)
     else:
-        how = Method(method, networks, luts.load(prior) if prior is not None else None)
+        how = Method(method, networks, luts.load(prior) if prior is not None else None, not no_energy)
         lut = build(device, space, out, seed, resume, Rule(target=target / 100), how)
     found = lut.table.method
     simulated = ", SIMULATED" if lut.device.simulated else ""

@@ -49,12 +49,23 @@ def doctor(device_name: str, seconds: int) -> None:
 @options.device
 @click.argument("models", nargs=-1, required=True, metavar="MODEL.onnx...", type=click.Path(path_type=Path))
 @click.option("--compare", "other", type=click.Path(path_type=Path), metavar="OTHER.onnx", help="Which is faster?")
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="FILE", help="What trtexec or msame said of the same model."
+)
 @options.threads
 @options.as_json
-def measure(device_name: str, models: tuple[Path, ...], other: Path | None, threads: int | None, as_json: bool) -> None:
+def measure(
+    device_name: str,
+    models: tuple[Path, ...],
+    other: Path | None,
+    against: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Time any models with the care of a table: in turns, in several visits.
 
-    With --compare one model is measured beside another, in pairs of visits, until it is plain which is faster.
+    With --compare one model is measured beside another, in pairs of visits, until it is plain which is faster. With
+    --against the figure stands beside another tool's, such as a file of trtexec --exportTimes.
 
     Example: profiler measure --device cpu network.onnx --json
     """
@@ -64,27 +75,33 @@ def measure(device_name: str, models: tuple[Path, ...], other: Path | None, thre
     missing = next((path for path in (*models, *([other] if other else [])) if not path.is_file()), None)
     if missing is not None:
         raise UserError(f"model {missing} does not exist")
-    if other is None:
-        _measure(device, models, as_json)
-    elif len(models) == 1:
+    if other is not None and against is not None:
+        raise UserError("--compare measures another model, --against reads a file: take one of them")
+    if (other is not None or against is not None) and len(models) != 1:
+        raise UserError("--compare and --against take one model beside another figure: name one MODEL.onnx")
+    if against is not None:
+        _against(device, models[0], against, as_json)
+    elif other is not None:
         _compare(device, models[0], other, as_json)
     else:
-        raise UserError("--compare takes one model beside another: name one MODEL.onnx")
+        _measure(device, models, as_json)
 
 
 def _measure(device: registry.Device, models: tuple[Path, ...], as_json: bool) -> None:
     from profiler import whole
 
+    clock, estimates = whole.measure(device, models)
     results: list[dict[str, Any]] = [
         {
             "model": str(path),
             "latency_ms": round(found.latency_ms, 6),
             "ci95_ms": round(found.ci95_ms, 6),
+            "clock": clock,
             "samples": found.samples,
             "converged": found.converged,
             "flags": list(found.flags),
         }
-        for path, found in zip(models, whole.measure(device, models), strict=True)
+        for path, found in zip(models, estimates, strict=True)
     ]
     if as_json:
         click.echo(json.dumps(results))
@@ -106,4 +123,20 @@ def _compare(device: registry.Device, model: Path, other: Path, as_json: bool) -
     click.echo(
         f"{model} is {found.verdict} {'from' if found.verdict == 'not distinguishable' else 'than'} {other}: it takes "
         f"{found.ratio:.4f} of its time, 95 % interval {found.low:.4f} to {found.high:.4f}, {found.pairs} pairs"
+    )
+
+
+def _against(device: registry.Device, model: Path, file: Path, as_json: bool) -> None:
+    from profiler import against, imports, whole
+
+    theirs = imports.read_times(file)
+    clock, (ours,) = whole.measure(device, [model])
+    found = against.against(ours, clock, theirs)
+    if as_json:
+        click.echo(json.dumps({"model": str(model), "file": str(file), **found.to_dict()}))
+        return
+    verdict = "agree within" if found.agrees else "differ by more than"
+    click.echo(
+        f"{model}: {found.latency_ms:.4g} ms here, {found.their_ms:.4g} ms by {found.tool}: {found.ratio:.4f} of it, "
+        f"95 % interval {found.low:.4f} to {found.high:.4f}; they {verdict} {100 * against.AGREEMENT:.0f} %"
     )

@@ -25,7 +25,7 @@ _tables = click.Path(path_type=Path)
 @click.argument("file", type=click.File("r"), default="-")
 @options.as_json
 def predict(lut_path: Path, file: IO[str], as_json: bool) -> None:
-    """Latency of encodings, one JSON list a line in FILE or on standard input.
+    """Latency, and energy where the table tells it, of encodings, one JSON list a line in FILE or on standard input.
 
     Example: search sample --space tiny -n 5 --seed 1 | profiler predict --lut luts/cpu.json
     """
@@ -35,11 +35,14 @@ def predict(lut_path: Path, file: IO[str], as_json: bool) -> None:
         numbered = [(number, encoding(number, line)) for number, line in chunk if line.strip()]
         if not numbered:
             continue
-        for latency_ms, ci95_ms in zip(*_predict(lut, numbered), strict=True):
+        for latency_ms, ci95_ms, *energy in zip(*_predict(lut, numbered), strict=True):
             if as_json:
-                click.echo(json.dumps({"latency_ms": round(latency_ms, 6), "ci95_ms": round(ci95_ms, 6)}))
+                found = {"latency_ms": latency_ms, "ci95_ms": ci95_ms}
+                found |= zip(("energy_mj", "energy_ci95_mj"), energy, strict=False)
+                click.echo(json.dumps({name: round(value, 6) for name, value in found.items()}))
             else:
-                click.echo(f"{latency_ms:.4g} ms ± {ci95_ms:.2g}")
+                words = f", {energy[0]:.4g} mJ ± {energy[1]:.2g}" if energy else ""
+                click.echo(f"{latency_ms:.4g} ms ± {ci95_ms:.2g}{words}")
 
 
 @click.command()
@@ -124,8 +127,11 @@ def encoding(number: int, line: str) -> list[Any]:
 
 
 def _predict(lut: luts.Lut, numbered: list[tuple[int, list[Any]]]) -> Iterator[list[float]]:
+    encodings = [encoding for _, encoding in numbered]
     try:
-        found = lut.predict_interval([encoding for _, encoding in numbered])
+        found = [*lut.predict_interval(encodings)]
+        if lut.has_energy:
+            found += lut.predict_energy_interval(encodings)
     except UserError:
         for number, encoding in numbered:  # the whole chunk failed: find the line
             try:

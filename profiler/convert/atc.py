@@ -8,15 +8,15 @@ import re
 import struct
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
-from mosegnet.common.errors import UserError
+from mosegnet.common.errors import DeviceError, UserError
 from profiler.convert.failures import SUCCESS_LINE, Failure, classify, clean, failure, last_line, not_found
-from profiler.convert.runner import Finished, Runner
+from profiler.convert.runner import Finished, Runner, Stopped
 from profiler.convert.toolkit import PROBE, RUN, Toolkit, opsets, parse_probe, precision_option
 
 HEADER_BYTES = 256
@@ -24,6 +24,7 @@ _HEADER = struct.Struct("<4sI")
 _LENGTH_AT, _MODEL_LENGTH_AT = 76, 184
 _RETRIED = frozenset({"killed", "timeout", "internal", "no_output"})  # once; the others fail the same way again
 _PROBE_S = 60.0
+_LOST_WAITS_S = (2.0, 20.0, 60.0)  # before each new try, where the machine was lost: a board takes a minute to boot
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _OUTPUTS = ("model.om", "model_linux_x86_64.om", "model_linux_aarch64.om")
 
@@ -96,10 +97,12 @@ class Atc:
     ) -> bytes | Failure:
         """The offline model of an ONNX model, or why there is none; `compilers` is how parallel ATC may work itself.
 
-        What can pass by itself is tried once more, alone on the machine when the first was killed.
+        What can pass by itself is tried once more, alone on the machine when the first was killed; a conversion that
+        was lost with its machine is made anew when that is back.
 
         Raises:
             Stopped: `stop` was set.
+            DeviceError: the machine was lost and did not come back.
             UserError: the disk is full, or this CANN does not know the precision mode.
         """
         stop = stop or threading.Event()
@@ -109,7 +112,7 @@ class Atc:
         if (refused := _check_opset(onnx, toolkit)) is not None:
             return refused
         with self._gate.shared():
-            first = self._attempt(onnx, name, toolkit, stop, compilers)
+            first = self._patiently(onnx, name, toolkit, stop, compilers)
         if isinstance(first, bytes):
             return first
         if first.kind not in _RETRIED:
@@ -117,8 +120,20 @@ class Atc:
         if first.log:
             self._runner.remove(first.log)
         with self._gate.alone() if first.kind == "killed" else self._gate.shared():
-            second = self._attempt(onnx, name, toolkit, stop, 1 if first.kind == "killed" else compilers)
+            second = self._patiently(onnx, name, toolkit, stop, 1 if first.kind == "killed" else compilers)
         return second if isinstance(second, bytes) else self._kept(replace(second, attempts=2))
+
+    def _patiently(
+        self, onnx: bytes, name: str, toolkit: Toolkit, stop: threading.Event, compilers: int
+    ) -> bytes | Failure:
+        """One attempt that a broken connection does not end."""
+        for wait_s in _LOST_WAITS_S:
+            try:
+                return self._attempt(onnx, name, toolkit, stop, compilers)
+            except DeviceError:
+                if stop.wait(wait_s):
+                    raise Stopped from None
+        return self._attempt(onnx, name, toolkit, stop, compilers)
 
     def _attempt(
         self, onnx: bytes, name: str, toolkit: Toolkit, stop: threading.Event, compilers: int
@@ -135,7 +150,8 @@ class Atc:
                 runner.put(f"{folder}/conversion.log", _log(name, command, done, result))
                 return replace(result, log=folder)
         except BaseException:
-            runner.remove(folder)
+            with suppress(DeviceError):  # the machine is lost: what counts is why, and its next user sweeps up
+                runner.remove(folder)
             raise
         runner.remove(folder)
         return result

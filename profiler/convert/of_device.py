@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from device_agents import emulator
+from mosegnet.half import to_half
 from profiler.convert.atc import AtcOptions
 from profiler.convert.converters import AtcConverter, Converter, NoConversion, Rewrite
 from profiler.convert.runner import Runner
 from profiler.devices import Device
-from profiler.half import to_half
 from profiler.initialisers import with_initialisers
 
 _STAND_IN_BYTES = 300_000_000  # of memory, for a conversion that only looks like one

@@ -1,18 +1,14 @@
-"""`search evaluate`, `search landscape`: what a supernet's networks are worth."""
+"""`search landscape`: what a supernet's ranking is worth."""
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mosegnet.common.console import progress_bar, stdout, warn
-from mosegnet.common.errors import UserError
 from mosegnet.common.files import write_json
-from search.commands.encodings import parse_encoding
 from search.commands.supernet import DATA_HELP
 
 if TYPE_CHECKING:
@@ -21,46 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mosegnet.digits import IntArray
-
-
-@click.command()
-@click.option("--supernet", type=click.Path(path_type=Path), required=True)
-@click.option("--data", required=True, help=DATA_HELP)
-@click.option("--split", type=click.Choice(["search", "test"]), default="search", show_default=True)
-@click.option("--encoding", help="the network, a JSON list of digits")
-@click.option("--largest", is_flag=True, help="the largest network, at the largest input")
-@click.option("--smallest", is_flag=True, help="the smallest network, at the smallest input")
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
-def evaluate(
-    supernet: Path, data: str, split: str, encoding: str | None, largest: bool, smallest: bool, as_json: bool
-) -> None:
-    """Score one sub-network: batch norms re-estimated, mean intersection over union at label resolution.
-
-    \b
-    Example:
-      search evaluate --supernet supernets/first.safetensors --data synthetic --largest
-    """
-    from search import metrics
-    from search.datasets import load as load_data
-    from search.evaluate import Evaluator
-    from search.supernet import load as load_supernet
-
-    if (encoding is not None) + largest + smallest != 1:
-        raise UserError("name one network: --encoding, --largest or --smallest")
-    trained, dataset = load_supernet(supernet), load_data(data)
-    own = trained.space
-    x = parse_encoding(encoding, own) if encoding else own.largest() if largest else own.smallest()
-    confusion = Evaluator(trained, dataset).confusions(x, split).sum(0)
-    miou = float(metrics.miou(confusion))
-    by_class = {name: float(value) for name, value in zip(dataset.classes, metrics.iou(confusion), strict=True)}
-    if as_json:
-        present = {name: value for name, value in by_class.items() if not math.isnan(value)}  # NaN: it never occurs
-        result = {"miou": miou, "iou": present, "split": split, "encoding": x.tolist()}
-        click.echo(json.dumps(result))
-        return
-    stdout.print(f"mIoU {miou:.4f} on {dataset.name} {split} ({len(dataset.split(split))} images)")
-    for name, value in by_class.items():
-        stdout.print(f"  {name:<12} {value:.3f}")
 
 
 @click.command()

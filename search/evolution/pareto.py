@@ -1,9 +1,11 @@
-"""Who is dominated by whom, with accuracy maximised and latency minimised."""
+"""Who is dominated by whom, with accuracy maximised and costs minimised."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from search.evolution.dominance import front
 
 
 def non_dominated(miou: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
@@ -24,3 +26,21 @@ def non_dominated(miou: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
     for place in np.flatnonzero(same_as_before):  # a twin lives when its elder does
         kept[place] = kept[place - 1]
     return rows[kept]
+
+
+def non_dominated_by(miou: ArrayLike, costs: ArrayLike) -> NDArray[np.int64]:
+    """Rows that no other row beats, of accuracies (n,) and costs (n, c), by rising first cost; a NaN never counts."""
+    miou = np.asarray(miou, dtype=float)
+    costs = columns(costs)
+    if costs.shape[1] == 1:
+        return non_dominated(miou, costs[:, 0])
+    F = np.concatenate([-miou[:, None], costs], axis=1)
+    rows = np.flatnonzero(~np.isnan(F).any(axis=1))
+    rows = rows[front(F[rows])]
+    return rows[np.lexsort((rows, -miou[rows], costs[rows, 0]))]
+
+
+def columns(costs: ArrayLike) -> NDArray[np.float64]:
+    """One cost (n,) or several (n, c), as (n, c)."""
+    costs = np.asarray(costs, dtype=float)
+    return costs[:, None] if costs.ndim == 1 else costs

@@ -20,6 +20,35 @@ _MEND = "restore the run's files, or resume the run and report again"
 
 
 @dataclass(frozen=True, slots=True)
+class Title:
+    """How a cost is called and in what it is counted; `scale` is what one of the unit is in the records' own."""
+
+    text: str
+    unit: str
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A cost that the search kept small."""
+
+    name: str  # as in the run's objectives
+    title: Title
+    column: str | None  # the field of a network that holds it; None: under its name in the field `costs`
+
+    def of(self, record: Record) -> float:
+        """The cost of a network, in the axis's unit."""
+        value = record[self.column] if self.column is not None else record["costs"][self.name]
+        return float(value) / self.title.scale
+
+    @property
+    def label(self) -> str:
+        """For an axis or the head of a column: what and where, without the unit."""
+        _, _, device = self.name.partition(":")
+        return f"{self.title.text} on {device}" if device else self.title.text
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything that a report shows; mIoU in 0..1, `flops` as multiply-adds, `ci95_ms` the half-width of an interval.
 
@@ -39,6 +68,8 @@ class ReportData:
         landscape: `search.landscape.survey`'s report, or None.
         validation: the table's own, or None.
         provenance: section -> key -> value, in the order to print.
+        axes: the costs that were objectives, in order; empty for latency alone.
+        require: the requirements, as a person wrote them.
 
     Raises:
         UserError: a field is missing or has the wrong kind of value; names the record and the field.
@@ -56,6 +87,8 @@ class ReportData:
     landscape: Record | None
     validation: Record | None
     provenance: dict[str, dict[str, str]]
+    axes: Sequence[Axis] = ()
+    require: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for k, scale in enumerate(self.scales):
@@ -66,11 +99,19 @@ class ReportData:
         for record in self.pareto:
             _check_network(record, "front network", len(self.scales), ("miou",), _MEASURED)
             _present(record, f"front network {record['id']!r}", ("input_hw", "chosen", "model", "breakdown"))
+        for axis in self.axes:
+            for record in [*self.archive, *self.pareto]:
+                _check_cost(record, axis)
         _check_generations(self.generations)
         if self.landscape is not None:
             _check_landscape(self.landscape)
         if self.validation is not None:
             _check_validation(self.validation)
+
+    @property
+    def usual(self) -> bool:
+        """Whether the objectives are accuracy and one latency, so that the front is a line in their plane."""
+        return not self.axes or [axis.column for axis in self.axes] == ["latency_ms"]
 
     @property
     def front(self) -> list[Record]:
@@ -121,6 +162,11 @@ def _check_network(
     encoding = record["encoding"]
     if not encoding or not all(isinstance(digit, int) for digit in encoding) or not 0 <= encoding[0] < scales:
         _refuse(f"{where} has an encoding that fits none of the {scales} input scales")
+
+
+def _check_cost(record: Record, axis: Axis) -> None:
+    if axis.column is None:
+        _numbers(record.get("costs") or {}, f"network {record.get('id')!r}", (axis.name,))
 
 
 def _check_generations(records: Sequence[Record]) -> None:

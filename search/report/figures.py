@@ -33,14 +33,15 @@ def front(data: ReportData) -> go.Figure:
     own = figure(latency_title(data, "predicted latency"), "mIoU (%)", height=520)
     on_front = {record["id"] for record in data.pareto}
     dominated = [record for record in data.scored if record["id"] not in on_front]
-    for scale in _scales(data, dominated):
+    for scale in scales_of(data, dominated):
         _networks(own, data, [r for r in dominated if r["encoding"][0] == scale], scale, dominated=True)
     border = data.front
-    own.add_scatter(
-        x=[r["latency_ms"] for r in border], y=[100 * r["miou"] for r in border], mode="lines", name="the front",
-        line={"shape": "hv", "color": NEUTRAL, "width": 1.5}, hoverinfo="skip",
-    )  # fmt: skip
-    for scale in _scales(data, border):
+    if data.usual:  # of more objectives the front is no line in this plane
+        own.add_scatter(
+            x=[r["latency_ms"] for r in border], y=[100 * r["miou"] for r in border], mode="lines", name="the front",
+            line={"shape": "hv", "color": NEUTRAL, "width": 1.5}, hoverinfo="skip",
+        )  # fmt: skip
+    for scale in scales_of(data, border):
         _networks(own, data, [r for r in border if r["encoding"][0] == scale], scale, dominated=False)
     _mark_chosen(own, data)
     shares = [100 * record["miou"] for record in [*data.scored, *data.pareto]]
@@ -52,7 +53,8 @@ def front(data: ReportData) -> go.Figure:
 
 def hypervolume(data: ReportData) -> go.Figure:
     """The area that the front dominates over the networks evaluated, one point a generation."""
-    own = figure("networks evaluated", "hypervolume (mIoU × ms)", height=340)
+    unit = "mIoU × ms" if data.usual else "mIoU, costs as shares of the reference"
+    own = figure("networks evaluated", f"hypervolume ({unit})", height=340)
     records = data.generations
     own.add_scatter(
         x=[r["evaluated"] for r in records], y=[r["hypervolume"] for r in records], mode="lines+markers",
@@ -157,7 +159,7 @@ def _networks(own: go.Figure, data: ReportData, records: Sequence[Record], scale
         showlegend=not dominated,
         marker={"color": colour, "size": 6 if dominated else 9, "symbol": scale_symbol(scale)},
         error_x=error_bars([r["ci95_ms"] for r in records], faded(colour, 0.3) if not dominated else colour, 1),
-        hovertext=[_describe(data, r, "dominated" if dominated else "on the front") for r in records],
+        hovertext=[describe(data, r, "dominated" if dominated else "on the front") for r in records],
         hovertemplate=_HOVER,
     )
 
@@ -193,7 +195,7 @@ def _remeasured(
 ) -> None:
     letters, rows = data.chosen, list(zip(records, y, y_halves, strict=True))
     sides = dict(zip(letters, itertools.cycle(("top left", "bottom right")), strict=False))  # neighbours keep apart
-    for scale in _scales(data, records):
+    for scale in scales_of(data, records):
         mine = [row for row in rows if row[0]["encoding"][0] == scale]
         own.add_scatter(
             x=[r["measured_ms"] for r, _, _ in mine], y=[value for _, value, _ in mine], mode="markers+text",
@@ -203,11 +205,11 @@ def _remeasured(
             error_y=error_bars([half for _, _, half in mine], scale_colour(scale)),
             text=[letters.get(r["id"], "") for r, _, _ in mine],
             textposition=[sides.get(r["id"], "top left") for r, _, _ in mine],
-            hovertext=[_describe(data, r, f"{fixed(difference_percent(r), 1, sign=True)} %") for r, _, _ in mine],
+            hovertext=[describe(data, r, f"{fixed(difference_percent(r), 1, sign=True)} %") for r, _, _ in mine],
         )  # fmt: skip
 
 
-def _describe(data: ReportData, record: Record, also: str) -> str:
+def describe(data: ReportData, record: Record, also: str) -> str:
     """The hover text of a network."""
     letter, again = data.chosen.get(record["id"]), record.get("measured_ms")
     lines = [
@@ -217,6 +219,11 @@ def _describe(data: ReportData, record: Record, also: str) -> str:
         f"predicted {with_interval(record['latency_ms'], record['ci95_ms'])} ms",
         *([] if again is None else [f"re-measured {with_interval(again, record['measured_ci95_ms'])} ms"]),
         f"{significant(record['flops'] / 1e9)} G multiply-adds, {significant(record['params'] / 1e6)} M params",
+        *(
+            f"{plain(axis.label)} {significant(axis.of(record))} {axis.title.unit}"
+            for axis in data.axes
+            if not axis.column
+        ),
         *([plain(", ".join(record["chosen"]))] if record.get("chosen") else []),
     ]
     return "<br>".join(lines)
@@ -239,6 +246,6 @@ def unit_kind(unit: str) -> str:
     return kind if kind in KIND_COLOURS else "other"
 
 
-def _scales(data: ReportData, records: Sequence[Record]) -> list[int]:
+def scales_of(data: ReportData, records: Sequence[Record]) -> list[int]:
     present = {record["encoding"][0] for record in records}
     return [scale for scale in range(len(data.scales)) if scale in present]

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from scipy.stats import kendalltau
 
 from mosegnet.common.files import write_atomic
-from search.report import figures, tables, verdicts
+from search.report import figures, pairs, tables, verdicts
 from search.report.data import ReportData
 from search.report.text import counted, fixed, significant, size, tau
 
@@ -28,6 +28,7 @@ def write_report(data: ReportData, path: Path | str) -> None:
 
 def render(data: ReportData) -> str:
     """The page as text: about 5 MB, most of it Plotly's script."""
+    drawn = pairs.pairs(data)
     template = _environment().get_template("template.html")
     return template.render(
         data=data,
@@ -41,7 +42,12 @@ def render(data: ReportData) -> str:
         validation=_validation(data),
         agreement=_agreement(data),
         units_note=_units_note(data),
-        figures={name: _plain(figure) for name, figure in _figures(data).items()},
+        pairs=[(name, title) for name, (title, _) in drawn.items()],
+        more_heads=pairs.extra_heads(data),
+        figures={
+            name: _plain(figure)
+            for name, figure in {**_figures(data), **{name: own for name, (_, own) in drawn.items()}}.items()
+        },
         plotly_js=get_plotlyjs(),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from search.report.data import ReportData, indistinct
 from search.report.figures import difference_percent
+from search.report.pairs import extra_cells
 from search.report.text import (
     ABSENT,
     counted,
@@ -51,6 +52,7 @@ def front_rows(data: ReportData) -> list[Row]:
             "difference": ABSENT if r["measured_ms"] is None else fixed(difference_percent(r), 1, sign=True),
             "flops": significant(r["flops"] / 1e9),
             "params": significant(r["params"] / 1e6),
+            "more": extra_cells(data, r),
             "chosen": ", ".join(r["chosen"]) or ABSENT,
             "model": r["model"] or ABSENT,
             "encoding": encoding(r["encoding"]),

@@ -80,7 +80,7 @@ def build(baseline: Baseline, classes: int, input_hw: tuple[int, int] | None = N
     spatial, middle, fusion, head = (
         int(channels * context) for channels in (SPATIAL_CHANNELS, CONTEXT_CHANNELS, FUSION_CHANNELS, HEAD_CHANNELS)
     )
-    decoder = DecoderUnit(height, width, *ends[1:], spatial, middle, fusion, head, classes)
+    decoder = DecoderUnit(height, width, ends[1], ends[2], ends[3], spatial, middle, fusion, head, classes)
     units: tuple[Unit, ...] = (stem, *layers, decoder)
     return Architecture((), (height, width), baseline.depths, units)
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mosegnet.common.errors import UserError
-from search.surrogates.base import Surrogate
-from search.surrogates.gaussian_process import CategoricalProcess, Kriging
+from search.surrogates.auto import Auto
+from search.surrogates.base import Surrogate, UncertainSurrogate
+from search.surrogates.gaussian_process import DigitProcess, Kriging
 from search.surrogates.kernels import CubicRbf, SupportVectors
 from search.surrogates.linear import OneHotRidge
-from search.surrogates.ranknet import RankNet
+from search.surrogates.ranknet import PAPER, RankNet
 from search.surrogates.trees import Boosting, E2epp, LightGbm, Tree
 
-__all__ = ["DEFAULT", "NAMES", "Surrogate", "create"]
+__all__ = ["DEFAULT", "NAMES", "Surrogate", "UncertainSurrogate", "create"]
 
 _MAKERS: dict[str, Callable[[Sequence[int], int], Surrogate]] = {
+    "auto": Auto,
     "ranknet": RankNet,
     "ranknet-ensemble": lambda cardinalities, seed: RankNet(cardinalities, seed, members=5),
+    "ranknet-paper": lambda cardinalities, seed: RankNet(cardinalities, seed, recipe=PAPER),
     "rbf": CubicRbf,
     "kriging": Kriging,
     "svr": SupportVectors,
@@ -29,10 +32,10 @@ _MAKERS: dict[str, Callable[[Sequence[int], int], Surrogate]] = {
     "lightgbm": LightGbm,
     "e2epp": E2epp,
     "ridge": OneHotRidge,
-    "gp": CategoricalProcess,
+    "gp": DigitProcess,
 }
 NAMES = tuple(_MAKERS)
-DEFAULT = "ranknet-ensemble"
+DEFAULT = "auto"
 
 
 def create(name: str, cardinalities: Sequence[int], seed: int) -> Surrogate:

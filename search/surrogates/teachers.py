@@ -11,13 +11,14 @@ from search.surrogates.kernels import CubicRbf
 from search.surrogates.linear import OneHotRidge
 from search.surrogates.trees import Boosting, Tree
 
+PAPER_TEACHERS: tuple[type[Surrogate], ...] = (CubicRbf, Tree, Boosting)
 # The paper's three and, fourth, ridge regression: on the accuracy tables of supernets that we could measure it ranks
 # better than any of the three from the same few samples, and a pupil gets no better than its teachers.
-TEACHERS: tuple[type[Surrogate], ...] = (CubicRbf, Tree, Boosting, OneHotRidge)
+TEACHERS: tuple[type[Surrogate], ...] = (*PAPER_TEACHERS, OneHotRidge)
 
 
 def synthetic_samples(
-    cardinalities: Sequence[int], X: IntArray, t: FloatArray, n: int, seed: int
+    teachers: Sequence[type[Surrogate]], cardinalities: Sequence[int], X: IntArray, t: FloatArray, n: int, seed: int
 ) -> tuple[IntArray, FloatArray]:
     """n made-up networks and what each teacher, fitted to (X, t), says of them: (n, D) and (teachers, n).
 
@@ -30,5 +31,5 @@ def synthetic_samples(
     near = n // 2
     kept = rng.random((near, len(digits))) < rng.uniform(0.5, 1.0, size=(near, 1))
     made_up[:near] = np.where(kept, X[rng.integers(0, len(X), size=near)], made_up[:near])
-    labels = [teacher(cardinalities, seed).fit(X, t).predict(made_up) for teacher in TEACHERS]
+    labels = [teacher(cardinalities, seed).fit(X, t).predict(made_up) for teacher in teachers]
     return made_up, np.stack(labels)

@@ -284,5 +284,5 @@ def test_description_is_plain_json_over_the_agent():
     hello = board.ask("hello", **HELLO)
     assert json.loads(json.dumps(hello)) == hello
     assert hello["runtime"]["simulated"] is True
-    assert hello["clock"] == "wall"
+    assert hello["clock"] == "device"
     assert board.end()[0] == 0

@@ -1,4 +1,5 @@
 import json
+import subprocess
 
 import pytest
 from profiler_fixtures import COMMAND, small_space
@@ -13,6 +14,18 @@ from profiler.devices import Device
 def scripted(monkeypatch):
     """Every link of this test goes to the scripted agent."""
     monkeypatch.setattr(link, "AGENT_COMMAND", COMMAND)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of a few MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False,
+                      capture_output=True).returncode:  # fmt: skip
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

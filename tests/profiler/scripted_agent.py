@@ -3,7 +3,8 @@
 Run as a program. FAULT in the environment makes it misbehave: `die:N` kills itself at the N-th measurement of a
 process, `die-once:FILE` does so once, `garbage`, `silence`, `foreign` and `refuse:TEXT` are what they say; `refuse`
 goes by parts, separated by `|`, of the model's name or of a tensor's.
-NODES=no hides its profiler of nodes; FASTER=2 halves all of its latencies; SKEW=1 makes 3x3 convolutions twice as slow.
+NODES=no hides its profiler of nodes; ENERGY=yes gives it a meter, ENERGY=still one that never moves.
+FASTER=2 halves all of its latencies; SKEW=1 makes 3x3 convolutions twice as slow.
 """
 
 import itertools
@@ -24,6 +25,8 @@ POOL_MS = 5e-8  # an element
 FAULT = os.environ.get("FAULT", "")
 PAUSE_S = float(os.environ.get("PAUSE_S", "0"))
 FASTER = float(os.environ.get("FASTER", "1"))
+ENERGY = os.environ.get("ENERGY", "")
+CONV_W, OTHER_W = 20.0, 5.0
 SKEW = float(os.environ.get("SKEW", "0"))
 
 
@@ -61,10 +64,19 @@ def product(values: list[int]) -> int:
     return result
 
 
+def model_mj(data: bytes) -> float:
+    """Energy of an inference: convolutions draw more power than the rest."""
+    return CALL_MS * OTHER_W + sum(ms * (CONV_W if node.op_type == "Conv" else OTHER_W) for node, ms in nodes_ms(data))
+
+
 class Runtime:
     """See `device_agents.runtimes`."""
 
     clock = "thread_cpu"
+    card = "a meter" if ENERGY else Fault("energy", "no meter")
+
+    def telemetry(self):
+        return {"gpu_energy_mj": 1} if ENERGY else {}
 
     def describe(self):
         version = "2" if FAULT == "foreign" else "1"
@@ -94,7 +106,7 @@ class Model:
         self.name = onnx.load_from_string(data).graph.name
         if not self.name:
             raise ValueError("no model")
-        self.latency_ms = model_ms(data)
+        self.latency_ms, self.energy_mj = model_ms(data), model_mj(data)
         self.tensors = [node.output[0] for node, _ in nodes_ms(data)]
 
     def close(self):
@@ -132,6 +144,14 @@ def measure(model, rule, clock, alive):
     }  # fmt: skip
 
 
+def measure_energy(model, card, window_s, alive):
+    """Visits differ by up to 1 %."""
+    if ENERGY == "still":
+        return Fault("energy", "the card's counter did not move in 10.0 s")
+    energy_mj = model.energy_mj * (1 + 0.01 * (next(measurements) % 3 - 1))
+    return {"energy_mj": energy_mj, "runs": 9, "seconds": window_s, "source": "counter"}
+
+
 if __name__ == "__main__":
     if FAULT == "garbage":
         print("Welcome to the board!", flush=True)
@@ -139,4 +159,5 @@ if __name__ == "__main__":
         del Runtime.profile
     runtimes.create = lambda name, options: Runtime()
     agent.measure = measure
+    agent.energy.measure_energy = measure_energy
     agent.main()

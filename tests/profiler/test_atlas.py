@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from profiler_fixtures import small_space
@@ -132,6 +133,35 @@ def test_a_cable_pulled_in_the_middle(server, tmp_path, prior):
     assert lut.complete
     assert measured_once(out)
     assert lut.table.method.restarts > 0
+
+
+def test_a_disk_that_fills_up_in_the_middle(server, small_disk, tmp_path, prior):
+    """Another program fills the board's disk when some networks are measured: one line, and later --resume."""
+    out, filling = tmp_path / "atlas.json", small_disk / "filling"
+    device = board(server).model_copy(update={"folder": str(small_disk)})
+    over = threading.Event()
+
+    def fill():
+        while not (journal_path(out).exists() and journal_path(out).read_bytes().count(b"\n") > 12):
+            if over.wait(0.01):
+                return
+        with filling.open("ab", buffering=0) as file:
+            while not over.wait(0.001):  # what the build frees of its own is taken as well
+                with suppress(OSError):
+                    file.write(bytes(1 << 12))
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        with pytest.raises(DeviceError, match=r"No space left on device.*what was measured is kept"):
+            build(device, SPACE, out, seed=0, resume=False, method=Method("hybrid", 10, prior))
+    finally:
+        over.set()
+        thread.join()
+    filling.unlink()
+    lut = build(device, SPACE, out, seed=0, resume=True, method=Method("hybrid", 10, prior))
+    assert lut.complete
+    assert measured_once(out)
 
 
 def test_a_wrong_conversion_is_not_timed(server, tmp_path, prior):

@@ -30,3 +30,15 @@ def test_table_of_version_2() -> None:
     assert table.space.fingerprint == "df5836db2131e52eaa659f53511f7ffbf8d07e2416ca077ed6baf9cdcf2df077"
     assert len(table.table.unmeasured) == 6
     assert table.runs([table.space.smallest(), table.space.largest()]).tolist() == [True, False]
+
+
+def test_table_of_version_2_with_energy() -> None:
+    """Of the stand-in of a graphics card."""
+    table = lut.load(ASSETS / "lut_v2_energy.json")
+    X = np.array([table.space.smallest(), table.space.largest()])
+    assert table.predict(X) == pytest.approx([0.1864623, 0.2861701], abs=1e-8)
+    assert table.predict_energy(X) == pytest.approx([27.9758232, 42.8257722], abs=1e-7)
+    assert table.predict_energy_interval(X)[1] == pytest.approx([0.1197365, 0.1661640], abs=1e-7)
+    assert table.device.simulated is True
+    assert table.table.energy is not None
+    assert table.table.energy.source == "counter"

@@ -10,8 +10,8 @@ from device_agents import runtimes, standins
 from device_agents.faults import Fault
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
+from mosegnet.half import to_half
 from mosegnet.onnx_graph import context_model, network_model, stub_model, unit_model
-from profiler.half import to_half
 from profiler.initialisers import with_initialisers
 
 SPACE = spaces.load("tiny")

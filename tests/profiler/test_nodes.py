@@ -6,36 +6,13 @@ import numpy as np
 import pytest
 from profiler_fixtures import small_space
 
-from profiler import nodes, prior
-from profiler.nodes import owners, unit_times
+from profiler import finish, nodes, prior
+from profiler.nodes import unit_times
 from profiler.plan import network_key
 from profiler.sampling import designed
 from profiler.visits import Drift
 
 SPACE = small_space()
-
-
-def test_nodes_are_told_by_name_and_conversions_by_their_neighbour():
-    found = owners(
-        [
-            ("ReorderInput", "ReorderInput", (1,)),
-            ("stem.t0_nchwc", "Conv", (1,)),
-            ("ReorderOutput_token_3", "ReorderOutput", (1,)),
-            ("Conv/stages.0.0.t0/raw", "FusedConv", (1,)),
-            ("ReorderOutput", "ReorderOutput", (1,)),
-            ("ReorderInput_token_9", "ReorderInput", (1,)),
-            ("stages.10.2.t1_nchwc", "Conv", (1,)),
-            ("Reformatting CopyNode for Input Tensor 0 to Conv/decoder.t1", "Reformat", (1,)),
-            ("decoder.y", "Resize", (1,)),
-            ("ReorderInput_at_the_end", "ReorderInput", (1,)),
-        ]
-    )
-    assert found == ["stem"] * 3 + ["stages.0.0"] * 2 + ["stages.10.2"] * 2 + ["decoder"] * 3
-
-
-def test_names_of_another_graph_are_not_guessed():
-    with pytest.raises(ValueError, match="no node the name"):
-        owners([("Conv_0", "Conv", (1.0,)), ("my.decoder_layer", "Conv", (1.0,))])
 
 
 def reference(time_s, ms=1.0):
@@ -117,3 +94,26 @@ def test_drift_is_taken_out():
     found = times(slow)
     assert all(one.latency_ms == pytest.approx(2.0, rel=0.02) for one in found.values())
     assert all("drift" in one.flags for one in found.values())
+
+
+def test_what_was_split_between_units_is_flagged_and_doubted(capsys):
+    def profile(shared):
+        found = records(X, lambda key, network: [2.0] * 3)
+        for record in found[2:]:
+            named = record["nodes"]
+            if shared:
+                first, second = named[-2][0], named[-1][0]
+                record["nodes"] = [*named[:-2], (f"{{ForeignNode[{first}...{second}]}}", "Myelin", [4.0] * 3)]
+        return times(found)
+
+    apart, together = profile(False), profile(True)
+    decoders = [key for key in together if key.startswith("decoder")]
+    assert all(together[key].shared == 1.0 and "shared_node" in together[key].flags for key in decoders)
+    assert all(apart[key].shared == 0.0 and apart[key].flags == () for key in decoders)
+    known = prior.of_nodes(SPACE, together, {}, 0.01)[1]
+    assert all(known[key].sd_ms >= 0.3 * known[key].latency_ms for key in decoders)
+    finish.say_what_was_split(apart)
+    finish.say_what_was_split({})
+    assert capsys.readouterr().err == ""
+    finish.say_what_was_split({key: together[key] for key in decoders})
+    assert "100 % of the units' time is in nodes that the runtime fused across units" in capsys.readouterr().err

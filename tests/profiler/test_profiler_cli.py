@@ -22,10 +22,10 @@ def run(*args, text=None):
     return subprocess.run([*RUN, *map(str, args)], input=text, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["devices", "doctor", "build-lut", "validate", "correct", "predict", "show", "compare", "plot", "measure"],
-)
+COMMANDS = "devices doctor build-lut validate correct predict show compare plot measure export import"
+
+
+@pytest.mark.parametrize("command", COMMANDS.split())
 def test_every_help_shows_an_example(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0

@@ -86,6 +86,26 @@ def test_atc_converts_there(runner, server, tmp_path):
     assert list(server.remote.glob("*/conversions/*")) == []
 
 
+def test_a_conversion_outlives_its_connection(runner, server, tmp_path):
+    """Cut in the middle: the server has lost the first ATC with the connection, the second is another one."""
+    (tmp_path / "atc").mkdir()
+    scripted = Scripted(tmp_path / "atc")
+    scripted.modes("hang", "ok")
+
+    def cut():
+        while not scripted.calls:
+            time.sleep(0.01)
+        server.cut()
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    converted = Atc(scripted.options(), runner).convert(model(), "unit")
+    cutting.join()
+    assert isinstance(converted, bytes), converted
+    assert len(scripted.calls) == 2
+    assert scripted.alive() == []
+
+
 @pytest.mark.parametrize("where", ["board", "builder"])
 def test_a_device_says_where_to_convert(server, tmp_path, monkeypatch, where):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

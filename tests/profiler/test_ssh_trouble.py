@@ -198,18 +198,6 @@ def test_paths_that_begin_with_the_home(server):
 # --- disks ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of a few MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], check=False,
-                      capture_output=True).returncode:  # fmt: skip
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def large(number, size=1 << 20):
     """A model of a given size: an unknown field is skipped by whoever reads ONNX."""
     filling = bytes([number]) * size

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.visits import Drift, estimates
+from profiler.visits import Drift, estimates, needs_more
 
 
 def record(what, key, ms, time_s, visit=0, wall=1.0, **more):
@@ -74,6 +74,17 @@ def test_one_loose_visit_makes_the_whole_loose():
     assert "contended" in visits([2.0, 2.0], wall=1.5).flags
 
 
+def test_a_visit_that_did_not_settle_is_made_again_and_then_left_out():
+    assert needs_more(visits([3.0], converged=False))
+    assert not needs_more(visits([3.0]))
+    records = [record("reference", "r", 2.0, float(t)) for t in range(30)]
+    records.append(record("measured", "a", 3.0, 5.0, converged=False))
+    records.append(record("measured", "a", 2.0, 15.0, visit=1))
+    found = estimates(records, "thread_cpu")["a"]
+    assert (found.latency_ms, found.converged, found.flags) == (pytest.approx(2.0), True, ())
+    assert not needs_more(found)
+
+
 def test_an_interval_covers_the_truth():
     """Visits off by 1 % at random, samples within one by 0.3 %."""
     rng = np.random.default_rng(0)
@@ -88,3 +99,14 @@ def test_an_interval_covers_the_truth():
 def test_no_reference_is_a_bug():
     with pytest.raises(ValueError):
         estimates([record("measured", "a", 1.0, 0.0)], "thread_cpu")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "flags"),
+    [([], ()), (["gpu_idle"], ()), (["hw_thermal_slowdown"], ("throttled",)), (["sw_power_cap"], ("power_capped",))],
+)
+def test_a_card_that_is_slowed_says_so(reasons, flags):
+    states = [{"gpu_reasons": []}, {"gpu_reasons": reasons}]
+    records = [record("reference", "r", 2.0, float(t), state=state) for t, state in zip((0, 10), states, strict=True)]
+    records.append(record("measured", "a", 3.0, 5.0))
+    assert estimates(records, "thread_cpu")["a"].flags == flags

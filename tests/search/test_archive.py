@@ -50,7 +50,7 @@ def test_no_network_twice(path: Path) -> None:
     assert [0, 1, 2] in Archive(path, SPACE)
 
 
-@pytest.mark.parametrize("change", [{"encoding": [0, 1, 3]}, {"id": 7}, {"miou": "high"}, {"encoding": [0, 1, 2]}])
+@pytest.mark.parametrize("change", [{"encoding": [0, 1, 3]}, {"id": 0}, {"miou": "high"}, {"encoding": [0, 1, 2]}])
 def test_damage_is_named_by_its_line(path: Path, change: dict) -> None:
     lines = path.read_text().splitlines()
     lines[1] = json.dumps(json.loads(lines[1]) | change)

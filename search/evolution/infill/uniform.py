@@ -1,43 +1,11 @@
-"""Algorithm 4: which of the inner search's candidates deserve an evaluation (hierarchical pre-screening)."""
+"""The subset of latencies nearest to uniform: the choice at the heart of Algorithm 4, exactly."""
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from search.evolution.initialisation import IntArray, Runs, SearchSpace, all_run, draw_unseen, key
-from search.evolution.nsga2 import Candidates
-from search.evolution.pareto import non_dominated
-
-FloatArray = NDArray[np.float64]
-
-
-def hierarchical(
-    space: SearchSpace,
-    candidates: Candidates,
-    k: int,
-    seen: Collection[bytes],
-    rng: np.random.Generator,
-    runs: Runs = all_run,
-) -> IntArray:
-    """Up to k networks to evaluate next, distinct, none of them in `seen` (keys of canonical encodings), (m, D).
-
-    First among the candidates that no other new candidate dominates: the k whose latencies are nearest to uniform.
-    Where the front has fewer than k, it is filled with the candidates that promise most accuracy, and where the
-    candidates run out, with networks drawn at random; m < k only when the space is used up.
-    """
-    fresh = _fresh_rows(candidates, seen)
-    miou, latency_ms = candidates.miou[fresh], candidates.latency_ms[fresh]
-    front = _one_of_each(non_dominated(miou, latency_ms), miou, latency_ms)
-    chosen = front[uniform_subset(latency_ms[front], k)] if len(front) > k else front
-    others = np.setdiff1d(np.arange(len(fresh)), chosen)
-    others = others[np.lexsort((others, latency_ms[others], -miou[others]))]
-    chosen = np.concatenate([chosen, others[: k - len(chosen)]])
-    picked = candidates.encodings[fresh[chosen]]
-    drawn = draw_unseen(space, k - len(picked), {*seen, *(key(x) for x in picked)}, rng, runs)
-    return np.concatenate([picked, drawn])
+from search.evolution.problem import FloatArray
 
 
 def uniform_subset(values: ArrayLike, k: int) -> NDArray[np.int64]:
@@ -61,6 +29,14 @@ def uniform_subset(values: ArrayLike, k: int) -> NDArray[np.int64]:
     return np.sort(order[_assign(distance, np.add)[0]])
 
 
+def statistic(values: FloatArray, chosen: NDArray[np.int64]) -> float:
+    """Kolmogorov-Smirnov statistic of the chosen values against uniform between the least and the greatest of all."""
+    k, low, high = len(chosen), values.min(), values.max()
+    u = (np.sort(values[chosen]) - low) / (high - low if high > low else 1.0)
+    rank = np.arange(1, k + 1)
+    return float(np.maximum(rank / k - u, u - (rank - 1) / k).max())
+
+
 def _assign(cost: FloatArray, combine: np.ufunc) -> tuple[NDArray[np.int64], float]:
     """For costs (k, n), the rising columns j_1 < … < j_k of least combined cost, and that cost.
 
@@ -82,21 +58,3 @@ def _assign(cost: FloatArray, combine: np.ufunc) -> tuple[NDArray[np.int64], flo
     for i in range(k - 1, 0, -1):
         columns.append(int(came_from[i, columns[-1]]))
     return np.array(columns[::-1], dtype=np.int64), float(total[last])
-
-
-def _fresh_rows(candidates: Candidates, seen: Collection[bytes]) -> NDArray[np.int64]:
-    """Rows of candidates that are new, the first spelling of each."""
-    known = set(seen)
-    rows = []
-    for row, x in enumerate(candidates.encodings):
-        if key(x) not in known:
-            known.add(key(x))
-            rows.append(row)
-    return np.array(rows, dtype=np.int64)
-
-
-def _one_of_each(front: NDArray[np.int64], miou: FloatArray, latency_ms: FloatArray) -> NDArray[np.int64]:
-    """The front with one network of those that promise exactly the same (twins teach nothing together)."""
-    pairs = np.stack([miou[front], latency_ms[front]], axis=1)
-    _, first = np.unique(pairs, axis=0, return_index=True)
-    return front[np.sort(first)]

@@ -14,21 +14,25 @@ from onnx import TensorProto, helper, numpy_helper
 from mosegnet.common.errors import UserError
 
 _MOST = float(np.finfo(np.float16).max)
+_FLOATING = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
 _SINGLE_INPUTS = {"Resize": (2,)}  # operators with inputs that the standard wants in single precision: the scales
 
 
 def to_half(data: bytes) -> bytes:
     """The model with every float tensor between its inputs and outputs in half precision.
 
-    Meant for the graphs of `mosegnet.onnx_graph`: floats come in as inputs, initialisers, Constant and ConstantOfShape.
+    One that computes in half already is given back as it is. Meant for the graphs of `mosegnet.onnx_graph`: floats
+    come in as inputs, initialisers, Constant and ConstantOfShape.
 
     Raises:
         UserError: a constant is past what half precision holds, or the graph casts or branches by itself.
     """
     model = onnx.load_model_from_string(data)
     graph = model.graph
-    _refuse(graph)
     single = _single_tensors(graph)
+    if _is_half(graph):
+        return data
+    _refuse(graph)
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in single:
             tensor.CopyFrom(_half(tensor, tensor.name))
@@ -46,11 +50,30 @@ def to_half(data: bytes) -> bytes:
 
 def _refuse(graph: onnx.GraphProto) -> None:
     for node in graph.node:
-        if node.op_type == "Cast" or any(attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute):
+        if (node.op_type == "Cast" and not _of_a_class_map(node, graph)) or any(
+            attribute.type == onnx.AttributeProto.GRAPH for attribute in node.attribute
+        ):
             raise UserError(
                 f"node {node.name!r} ({node.op_type}) chooses types or branches: this model cannot be halved here, "
                 "export it in half precision"
             )
+
+
+def _is_half(graph: onnx.GraphProto) -> bool:
+    """Whether its convolutions have weights in half precision."""
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    weights = [types.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
+    return bool(weights) and all(kind == TensorProto.FLOAT16 for kind in weights)
+
+
+def _of_a_class_map(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
+    """A cast to whole numbers, or one to floats that nothing computes with: only such a cast reads them."""
+    (to,) = (attribute.i for attribute in node.attribute if attribute.name == "to")
+    if to not in _FLOATING:
+        return True
+    outputs = {value.name for value in graph.output}
+    readers = [other for other in graph.node if node.output[0] in other.input]
+    return node.output[0] not in outputs and all(other.op_type == "Cast" for other in readers)
 
 
 def _single_tensors(graph: onnx.GraphProto) -> set[str]:

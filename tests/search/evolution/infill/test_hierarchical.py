@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from mosegnet.digits import DigitSpace
+from search.evolution.infill import choose
+from search.evolution.infill.uniform import uniform_subset
 from search.evolution.initialisation import everything, key
-from search.evolution.nsga2 import Candidates
-from search.evolution.prescreening import hierarchical, uniform_subset
+from search.evolution.problem import Archive, Candidates, Problem
 
 
 def _statistic(values: np.ndarray, subset: tuple[int, ...]) -> float:
@@ -45,31 +46,35 @@ def space() -> DigitSpace:
     return DigitSpace([3, 3, 3])
 
 
-def _candidates(space: DigitSpace, rows: int) -> Candidates:
-    X = everything(space)[:rows]
-    latency = X.sum(axis=1) + 1.0
-    return Candidates(X, 0.1 * X.sum(axis=1) - 0.05 * X[:, 0], latency)
+def _objectives(X: np.ndarray) -> np.ndarray:
+    """Digit 0 earns half as much as the others."""
+    return np.stack([-0.1 * X.sum(axis=1) + 0.05 * X[:, 0], X.sum(axis=1) + 1.0], axis=1)
+
+
+def _chosen(space: DigitSpace, X: np.ndarray, k: int, seen: set[bytes]) -> np.ndarray:
+    found = Candidates(X, _objectives(X), np.zeros(len(X)))
+    nothing = Archive(np.zeros((0, 3), dtype=np.int64), np.zeros((0, 2)))
+    rng = np.random.default_rng(0)
+    return choose(
+        "hierarchical", Problem(space, _objectives), found, k, seen=seen, archive=nothing, spread=None, rng=rng
+    )
 
 
 def test_front_first_then_the_most_accurate(space: DigitSpace) -> None:
-    found = _candidates(space, 27)
-    chosen = hierarchical(space, found, 10, set(), np.random.default_rng(0))
-    # Digit 0 earns half as much: the front is 0 b c, one of each sum, and beyond their reach 1 2 2 and 2 2 2.
+    X = everything(space)
+    chosen = _chosen(space, X, 10, set())
+    # The front is 0 b c, one of each sum, and beyond their reach 1 2 2 and 2 2 2.
     front = {key(x) for x in chosen[:7]}
     assert sorted(int(x.sum()) for x in chosen[:7]) == list(range(7))
     assert sorted(int(x[0]) for x in chosen[:7]) == [0, 0, 0, 0, 0, 1, 2]
-    rest = [row for row, x in enumerate(found.encodings) if key(x) not in front]
-    best = sorted((found.miou[row] for row in rest), reverse=True)[:3]
-    picked = [found.miou[row] for x in chosen[7:] for row in range(27) if key(found.encodings[row]) == key(x)]
-    assert picked == pytest.approx(best)
+    best = sorted(_objectives(np.array([x for x in X if key(x) not in front]))[:, 0])[:3]
+    assert _objectives(chosen[7:])[:, 0] == pytest.approx(best)
 
 
 @pytest.mark.parametrize(("rows", "k", "seen_rows"), [(27, 4, 0), (27, 4, 20), (5, 8, 3), (0, 6, 6), (9, 30, 4)])
 def test_never_a_known_network_nor_one_twice(space: DigitSpace, rows: int, k: int, seen_rows: int) -> None:
     seen = {key(x) for x in everything(space)[:seen_rows]}
-    found = _candidates(space, rows)
-    doubled = Candidates(np.concatenate([found.encodings] * 2), np.tile(found.miou, 2), np.tile(found.latency_ms, 2))
-    chosen = hierarchical(space, doubled, k, seen, np.random.default_rng(1))
+    chosen = _chosen(space, np.concatenate([everything(space)[:rows]] * 2), k, seen)
     names = [key(x) for x in chosen]
     assert len(set(names)) == len(names) == min(k, 27 - seen_rows)
     assert seen.isdisjoint(names)

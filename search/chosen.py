@@ -1,0 +1,64 @@
+"""The one network that a command is about: a supernet's with its weights, a re-trained one, or one without training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mosegnet.common.errors import UserError
+from mosegnet.modules import Network
+from mosegnet.space import Space
+from search.datasets.base import Dataset
+from search.evaluate import Evaluator
+from search.network_file import load_network
+from search.supernet.store import DataSummary, Supernet
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A network that is ready, on the CPU and in evaluation mode.
+
+    `weights` says where they come from: random, inherited or re-trained. `data` is what it was trained on; absent for
+    random ones. `space` is absent for what is of none, such as a baseline.
+    """
+
+    network: Network
+    weights: str
+    name: str
+    space: Space | None
+    data: DataSummary | None
+
+
+def inherited(supernet: Supernet, encoding: ArrayLike, dataset: Dataset, device: str = "cpu") -> Chosen:
+    """A sub-network with the supernet's weights; its batch norms are re-estimated on the data set.
+
+    Raises:
+        UserError: the data set has other classes than the supernet, or an image cannot be read.
+    """
+    network = Evaluator(supernet, dataset, device).prepare(encoding).cpu()
+    digits = "-".join(map(str, np.asarray(encoding).tolist()))
+    return Chosen(network, "inherited", digits, supernet.space, supernet.data)
+
+
+def retrained(path: Path) -> Chosen:
+    """A network of a file: re-trained, or a baseline.
+
+    Raises:
+        UserError: the file is missing or not one network's.
+    """
+    network, _, meta = load_network(path)
+    return Chosen(network, "re-trained", meta.name, meta.space, meta.data)
+
+
+def refuse_other(chosen: Chosen, encoding: ArrayLike, path: Path) -> None:
+    """Stop where a network's file holds another one than the encoding says.
+
+    Raises:
+        UserError: it does.
+    """
+    own = np.asarray(chosen.network.architecture.encoding)
+    if own.tolist() != np.asarray(encoding).tolist():
+        raise UserError(f"{path} holds another network than the one that was picked: its encoding is {own.tolist()}")
