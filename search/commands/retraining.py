@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ import click
 from mosegnet import space as spaces
 from mosegnet.common.console import Bar, note, progress_bar, warn
 from mosegnet.common.errors import UserError
-from mosegnet.common.files import explain_os_errors
 from mosegnet.space import Space
 from search.commands.encodings import SPACE_HELP, parse_encoding
 from search.commands.supernet import DATA_HELP, spoken_once
@@ -65,7 +63,9 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("run", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
-@click.option("--pick", "words", help="which network of the run's front: an id, fastest, or best")
+@click.option(
+    "--pick", "words", help="which network of the run's front: an id, fastest, best, or as `search pick` takes it"
+)
 @click.option("--encoding", help="or any network, a JSON list of digits, of --space")
 @click.option("--space", "spec", help=SPACE_HELP)
 @click.option("--data", help=DATA_HELP + "  [default: the run's]")
@@ -102,6 +102,7 @@ def retrain(
     from search.datasets import load as load_data
     from search.retrain import weights
     from search.supernet import load as load_supernet
+    from search.wanted import config_of
 
     name, x, own = _network(run, words, encoding, spec)
     data = data or _data_of(run)
@@ -118,7 +119,7 @@ def retrain(
             return None, None
         trained = load_supernet(weights.supernet_path(run, supernet))
         weights.fits(trained, architecture)
-        if run and _config(run).get("supernet_sha256", trained.fingerprint()) != trained.fingerprint():
+        if run and config_of(run).get("supernet_sha256", trained.fingerprint()) != trained.fingerprint():
             warn(f"{run} was searched with another supernet than this one: its accuracies say nothing of these weights")
         if start == "inherited":
             return weights.inherited(trained, x), None
@@ -150,16 +151,9 @@ def _network(
 def _data_of(run: Path | None) -> str:
     if run is None:
         raise UserError("name the data set to train on: --data")
-    return str(_config(run)["data"])
+    from search.wanted import config_of
 
-
-def _config(run: Path) -> dict[str, Any]:
-    path = run / "config.toml"
-    try:
-        with explain_os_errors(path, "read"):
-            return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}): name --data, and --encoding in the place of --pick") from None
+    return str(config_of(run)["data"])
 
 
 def _place(run: Path | None, name: str, start: str) -> Path:

@@ -154,7 +154,7 @@ def run_folder(tmp_path: Path, micro_table: Path, micro_space) -> Path:
     (folder / "config.toml").write_text('data = "boxes"\n')
     rows = [
         {"id": f"n{k:04d}", "encoding": micro_space.smallest(k).tolist(), "miou": 0.1 * k, "latency_ms": 1.0 + k}
-        | {"chosen": ["trade-off"] if k == 1 else []}
+        | {"ci95_ms": 0.1, "chosen": []}
         for k in range(3)
     ]
     (folder / "pareto.json").write_text(json.dumps({"networks": rows}))
@@ -163,10 +163,12 @@ def run_folder(tmp_path: Path, micro_table: Path, micro_space) -> Path:
 
 def test_picks(tmp_path: Path, micro_table, micro_space) -> None:
     folder = run_folder(tmp_path, micro_table, micro_space)
-    found = {words: picked(folder, words)["id"] for words in ("fastest", "best", "n0001", "trade-off")}
-    assert found == {"fastest": "n0000", "best": "n0002", "n0001": "n0001", "trade-off": "n0001"}
-    with pytest.raises(UserError, match="take fastest, best, or one of n0000, n0001, n0002"):
+    found = {words: picked(folder, words)["id"] for words in ("fastest", "best", "n0001", "best flops")}
+    assert found == {"fastest": "n0000", "best": "n0002", "n0001": "n0001", "best flops": "n0000"}
+    with pytest.raises(UserError, match="only n0000, n0001, n0002"):
         picked(folder, "n9")
+    with pytest.raises(UserError, match="cannot read the choice 'nicest'"):
+        picked(folder, "nicest")
     with pytest.raises(UserError, match="holds no finished run"):
         picked(tmp_path, "best")
 
