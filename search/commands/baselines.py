@@ -26,6 +26,7 @@ _SIZE = re.compile(r"(\d+)x(\d+)")
 @click.option("--out", type=click.Path(path_type=Path), help="the safetensors file of the trained network")
 @click.option("--size", help="input HEIGHTxWIDTH, multiples of 32  [default: the baseline's own]")
 @click.option("--onnx", type=click.Path(path_type=Path), help="write it untrained, to be measured")
+@click.option("--backbone-weights", "backbone", type=click.Path(path_type=Path), help="begin with a published encoder")
 @click.option("--classes", type=click.IntRange(2), default=19, show_default=True, help="where there is no --data")
 @training_options
 def baseline(
@@ -35,6 +36,7 @@ def baseline(
     out: Path | None,
     size: str | None,
     onnx: Path | None,
+    backbone: Path | None,
     classes: int,
     **options: Any,
 ) -> None:
@@ -48,6 +50,7 @@ def baseline(
     """
     from search.datasets import load as load_data
     from search.retrain import baselines
+    from search.supernet.start import from_backbone
 
     if listed:
         for own in baselines.BASELINES.values():
@@ -71,7 +74,8 @@ def baseline(
         dataset = load_data(data)
         architecture = baselines.build(own, len(dataset.classes), input_hw)
         full_hw = max(own.input_hw, architecture.input_hw)
-        train_one(name, architecture, full_hw, dataset, training, None, lambda device: (None, None))
+        start = from_backbone(backbone) if backbone else None
+        train_one(name, architecture, full_hw, dataset, training, None, lambda device: (start, None))
 
 
 def _say(name: str, architecture: Architecture) -> None:

@@ -41,7 +41,15 @@ class Training:
     recipe: str | None
     batch: int | None
     precision: str | None
+    accumulate: int | None
+    checkpointing: bool | None
+    on_corrupt: str | None
     device: str
+
+    def changes(self) -> dict[str, Any]:
+        """What is changed of the recipe."""
+        names = ("batch", "precision", "accumulate", "checkpointing", "on_corrupt")
+        return {name: getattr(self, name) for name in names}
 
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -54,6 +62,9 @@ def training_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--recipe", help="how to train  [default: by size and data]"),
         click.option("--batch", type=click.IntRange(1), help="images a step, over all processes"),
         click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"])),
+        click.option("--accumulate", type=click.IntRange(1), help="take a step's images in so many parts, for memory"),
+        click.option("--checkpointing/--no-checkpointing", default=None, help="compute activations twice, for memory"),
+        click.option("--on-corrupt", type=click.Choice(["stop", "skip"]), help="what an unreadable image does"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N, or auto"),
     ]
     for option in reversed(options):
@@ -195,7 +206,7 @@ def train_one(
 
     cost = architecture_costs(architecture)
     recipe = training.recipe or schedules.choose(cost.flops, training.data)
-    schedule = schedules.get(recipe, batch=training.batch, precision=training.precision)
+    schedule = schedules.get(recipe, **training.changes())
     budget = _budget(training, schedule)
     with joined(training.device) as ranks, spoken_once(ranks):
         start, teacher = first(ranks.device)

@@ -2,7 +2,8 @@
 
 Lu et al., arXiv 2208.06820: SGD with momentum 0.9 and weight decay 1e-5, polynomial decay (0.9) from 0.01, 40,000
 iterations of 8 crops (1536x768) a card on Cityscapes; halved for COCO-Stuff and extended for VOC. By how much it is
-extended is not stated where we could read it: twice is ours, and --steps says otherwise.
+extended we do not know: twice is ours, and --steps says otherwise. Hard-example mining is BiSeNet's, as in the
+supernet's recipes.
 """
 
 from __future__ import annotations

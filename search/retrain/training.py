@@ -47,7 +47,7 @@ def trainer_of(job: Job, ranks: Ranks) -> Trainer:
     """
     recipe = job.schedule.recipe
     if job.schedule.a_card:
-        recipe = replace(recipe, batch=recipe.batch * ranks.world * recipe.accumulate)
+        recipe = replace(recipe, batch=recipe.batch * ranks.world)
     family = OneNetwork(job.name, job.architecture, job.full_hw)
     return Trainer(family, job.dataset, recipe, job.budget, job.seed, ranks, job.start, job.teacher)
 

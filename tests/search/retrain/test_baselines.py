@@ -24,6 +24,7 @@ from search.network_file import load_network
 from search.retrain import baselines
 from search.retrain.baselines import BASELINES, build, get
 from search.supernet import load
+from search.supernet.start import from_backbone
 
 # multiply-adds (G) and parameters (M) at 224x224 as published, with the classifier of 1,000 classes
 PUBLISHED = {
@@ -131,6 +132,28 @@ def test_untrained_to_be_measured_and_listed(tmp_path: Path) -> None:
     assert onnx.load(path).graph.output[0].type.tensor_type.shape.dim[2].dim_value == 64
     listed = CliRunner().invoke(cli, ["baseline", "--list"]).output.splitlines()
     assert [line.split()[0] for line in listed] == list(BASELINES)
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("bisenet-resnet18", 2), ("bisenet-resnet50", 3)])
+def test_published_weights_of_plain_encoders(tmp_path: Path, name: str, blocks: int, capsys) -> None:
+    network = Network(build(get(name), 3, (64, 96)))
+    own = {key: torch.rand_like(tensor) for key, tensor in network.state_dict().items() if tensor.ndim}
+    published = {}
+    for key, tensor in own.items():
+        if key.startswith("decoder."):
+            continue
+        at, part = key.rsplit(".", 1)
+        if at.startswith("stem."):
+            published[f"{'conv1' if at.endswith('conv') else 'bn1'}.{part}"] = tensor
+            continue
+        _, s, k, conv, kind = at.split(".")
+        where = {"conv": "downsample.0", "bn": "downsample.1"}[kind] if conv == "shortcut" else f"{kind}{conv[-1]}"
+        published[f"layer{int(s) + 1}.{k}.{where}.{part}"] = tensor
+    assert f"layer1.0.bn{blocks}.weight" in published
+    torch.save(published, tmp_path / "resnet.pth")
+    from_backbone(tmp_path / "resnet.pth").take(network)
+    assert all(torch.equal(network.state_dict()[key], own[key]) for key in own if not key.startswith("decoder."))
+    assert "not taken" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

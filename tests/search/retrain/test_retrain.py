@@ -134,6 +134,14 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path, micro_space, micro_data
     assert not (tmp_path / "out").exists()
 
 
+def test_validations_are_of_the_network_alone(tmp_path: Path, micro_space, micro_dataset) -> None:
+    out = tmp_path / "out"
+    train_into(out, job_of(micro_space, micro_dataset, 2, changes={"validations": 1, "average": 0.5}), Ranks())
+    (validation,) = [one for one in read_journal(out.with_suffix(".log.jsonl")) if one["event"] == "validation"]
+    assert list(validation["accuracy"]) == ["network"]
+    assert 0 < validation["accuracy"]["network"] < 1
+
+
 def test_the_papers_schedules() -> None:
     for data, steps in (("cityscapes", 40_000), ("cocostuff", 20_000), ("voc", 80_000)):
         own = schedules.get(schedules.choose(10**10, f"{data}:somewhere"))
