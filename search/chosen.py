@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +14,12 @@ from mosegnet.modules import Network
 from mosegnet.space import Space
 from search.datasets.base import Dataset
 from search.evaluate import Evaluator
+from search.export import random_network
 from search.network_file import load_network
+from search.preferences import Networks, pick
+from search.summary import front_rows
 from search.supernet.store import DataSummary, Supernet
+from search.wanted import wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,7 @@ def inherited(supernet: Supernet, encoding: ArrayLike, dataset: Dataset, device:
         UserError: the data set has other classes than the supernet, or an image cannot be read.
     """
     network = Evaluator(supernet, dataset, device).prepare(encoding).cpu()
-    digits = "-".join(map(str, np.asarray(encoding).tolist()))
-    return Chosen(network, "inherited", digits, supernet.space, supernet.data)
+    return Chosen(network, "inherited", _digits(encoding), supernet.space, supernet.data)
 
 
 def retrained(path: Path) -> Chosen:
@@ -62,3 +66,32 @@ def refuse_other(chosen: Chosen, encoding: ArrayLike, path: Path) -> None:
     own = np.asarray(chosen.network.architecture.encoding)
     if own.tolist() != np.asarray(encoding).tolist():
         raise UserError(f"{path} holds another network than the one that was picked: its encoding is {own.tolist()}")
+
+
+def untrained(space: Space, encoding: ArrayLike) -> Chosen:
+    """A network with random weights, the same each time: good for timing and nothing else."""
+    x = np.asarray(encoding)
+    return Chosen(random_network(space, x), "random", _digits(x), space, None)
+
+
+def front_row(folder: Path, words: str) -> dict[str, Any]:
+    """The network of a finished run's front that an id, such as n0123, or a preference in words means.
+
+    Raises:
+        UserError: the folder holds no finished run, the words cannot be read, or nothing in the front meets them.
+    """
+    rows = front_rows(folder)
+    for row in rows:
+        if row["id"] == words:
+            return row
+    own = wanted(folder)
+    front = Networks(
+        np.array([row["encoding"] for row in rows], dtype=np.int64),
+        np.array([row["miou"] for row in rows]),
+        np.array([row["ci95_ms"] for row in rows]),
+    )
+    return rows[pick(words, front, own.catalogue, own.goals, own.lut.space.largest()).row]
+
+
+def _digits(encoding: ArrayLike) -> str:
+    return "-".join(map(str, np.asarray(encoding).tolist()))

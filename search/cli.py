@@ -7,8 +7,9 @@ import click
 from mosegnet.common.console import run_command
 from search.commands.baselines import baseline
 from search.commands.data import data
-from search.commands.encodings import export, sample, space
+from search.commands.encodings import sample, space
 from search.commands.evaluating import evaluate
+from search.commands.exporting import export
 from search.commands.looking import compare, status
 from search.commands.picking import pick
 from search.commands.retraining import retrain

@@ -41,7 +41,13 @@ def measure(models: Sequence[Path], device: str, threads: int | None) -> list[Me
     ]
 
 
-def profiler(arguments: Sequence[str], device: str, text: str = "") -> str:
+def profiler(
+    arguments: Sequence[str],
+    device: str,
+    text: str = "",
+    failed: str = "the networks could not be measured on",
+    remedy: str = "mend it and repeat with --resume",
+) -> str:
     """What the command `profiler` prints; its progress and warnings go to standard error as it writes them.
 
     Raises:
@@ -55,5 +61,5 @@ def profiler(arguments: Sequence[str], device: str, text: str = "") -> str:
         raise KeyboardInterrupt
     if done.returncode:
         kind = DeviceError if done.returncode == _FAULT else UserError
-        raise kind(f"the networks could not be measured on {device} (said above): mend it and repeat with --resume")
+        raise kind(f"{failed} {device} (said above): {remedy}")
     return done.stdout

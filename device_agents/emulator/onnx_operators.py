@@ -3,8 +3,8 @@
 SUPPORTED = frozenset(
     "Add ArgMax AveragePool BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose Div Elu "
     "Exp Flatten Gather Gemm GlobalAveragePool GlobalMaxPool HardSigmoid Identity LeakyRelu MatMul MaxPool Mul "
-    "PRelu Pad Pow ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh "
-    "Transpose Unsqueeze Upsample".split()
+    "PRelu Pad Pow ReduceMean ReduceSum Relu Reshape Resize Shape Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum "
+    "Tanh Transpose Unsqueeze Upsample".split()
 )
 _FOLDED = ("Constant", "ConstantOfShape", "Shape")
 _SIZES = ("kernel_shape", "strides")

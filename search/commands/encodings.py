@@ -1,15 +1,14 @@
-"""`search space`, `search sample`, `search export`: what needs no run and no training."""
+"""`search space`, `search sample`: what needs no run and no training."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 import numpy as np
 
 from mosegnet import space as spaces
-from mosegnet.common.console import note, stdout
+from mosegnet.common.console import stdout
 from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
 from mosegnet.space import Space
@@ -54,45 +53,6 @@ def sample(count: int, spec: str, seed: int) -> None:
     """
     for x in spaces.load(spec).sample(count, np.random.default_rng(seed)):
         click.echo(json.dumps(x.tolist(), separators=(",", ":")))
-
-
-@click.command()
-@click.option("--encoding", required=True, help="the network, a JSON list of digits")
-@click.option("--space", "spec", help=f"{SPACE_HELP}; the supernet's where one is given, else tiny")
-@click.option("--supernet", type=click.Path(path_type=Path), help="take its weights; without it they are random")
-@click.option("--data", help="the data set that re-estimates the batch norms; needed with --supernet")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="the ONNX file to write")
-def export(encoding: str, spec: str | None, supernet: Path | None, data: str | None, out: Path) -> None:
-    """Write one network as ONNX: batch norms folded, outputs compared with PyTorch's first.
-
-    \b
-    Example:
-      search sample -n 1 > network.json
-      search export --encoding "$(cat network.json)" --space tiny --out network.onnx
-    """
-    from search.export import export_onnx, random_images, random_network
-
-    own = spaces.load(spec or "tiny")
-    if supernet is None:
-        network = random_network(own, parse_encoding(encoding, own))
-        images = random_images(network)
-        note("no --supernet: the weights are random, good for timing and nothing else")
-    else:
-        from search.datasets import load as load_data
-        from search.evaluate import Evaluator
-        from search.supernet import load as load_supernet
-
-        if data is None:
-            raise UserError("--supernet needs --data, whose images re-estimate the batch norms")
-        trained = load_supernet(supernet, spaces.load(spec) if spec else None)
-        dataset = load_data(data)
-        network = Evaluator(trained, dataset).prepare(parse_encoding(encoding, trained.space))
-        images = dataset.to_input(dataset.files("search").sample(2).images, network.architecture.input_hw)
-    exported = export_onnx(network, out, images)
-    note(
-        f"wrote {out}: ONNX Runtime agrees with PyTorch within {exported.largest_difference:.1e}, "
-        f"same class at {exported.same_class_share:.2%} of the pixels"
-    )
 
 
 def parse_encoding(text: str, own: Space) -> IntArray:

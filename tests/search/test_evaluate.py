@@ -96,7 +96,9 @@ def test_exported_networks_are_compared_before_they_are_written(supernet: Supern
 
 def test_a_wrong_export_is_refused(micro_space, tmp_path, monkeypatch) -> None:
     network = random_network(micro_space, micro_space.smallest())
-    monkeypatch.setattr("search.export.network_model", lambda a, w: real_model(a, w | {"stem.conv2.bn.bias": bias}))
+    monkeypatch.setattr(
+        "search.export.network_model", lambda a, w, *how: real_model(a, w | {"stem.conv2.bn.bias": bias}, *how)
+    )
     from mosegnet.onnx_graph import network_model as real_model
 
     bias = network.state_dict()["stem.conv2.bn.bias"].numpy() + 0.1
