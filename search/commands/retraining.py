@@ -144,14 +144,14 @@ def _network(
 ) -> tuple[str, list[int], Space]:
     """Name, digits and space of the network that is meant."""
     from profiler import lut as tables
-    from search.picks import picked
+    from search.chosen import front_row
 
     if (words is None) == (encoding is None):
         raise UserError("name one network: RUN and --pick, or --encoding")
     if words is not None:
         if run is None:
             raise UserError("--pick needs the RUN whose front it is of")
-        row = picked(run, words)
+        row = front_row(run, words)
         return row["id"], list(row["encoding"]), tables.load(run / "lut.json").space
     own = tables.load(run / "lut.json").space if run and not spec else spaces.load(spec or "tiny")
     assert encoding is not None

@@ -14,10 +14,10 @@ from mosegnet.common.errors import UserError
 from mosegnet.common.journal import read_journal
 from mosegnet.modules import extract
 from search import metrics
+from search.chosen import front_row
 from search.commands import retraining
 from search.evaluate import Evaluator
 from search.network_file import load_network
-from search.picks import picked
 from search.retrain import schedules, weights
 from search.retrain.training import Job, train_into, trainer_of
 from search.supernet import load
@@ -171,14 +171,14 @@ def run_folder(tmp_path: Path, micro_table: Path, micro_space) -> Path:
 
 def test_picks(tmp_path: Path, micro_table, micro_space) -> None:
     folder = run_folder(tmp_path, micro_table, micro_space)
-    found = {words: picked(folder, words)["id"] for words in ("fastest", "best", "n0001", "best flops")}
+    found = {words: front_row(folder, words)["id"] for words in ("fastest", "best", "n0001", "best flops")}
     assert found == {"fastest": "n0000", "best": "n0002", "n0001": "n0001", "best flops": "n0000"}
     with pytest.raises(UserError, match="only n0000, n0001, n0002"):
-        picked(folder, "n9")
+        front_row(folder, "n9")
     with pytest.raises(UserError, match="cannot read the choice 'nicest'"):
-        picked(folder, "nicest")
-    with pytest.raises(UserError, match="holds no finished run"):
-        picked(tmp_path, "best")
+        front_row(folder, "nicest")
+    with pytest.raises(UserError, match="holds no run"):
+        front_row(tmp_path, "best")
 
 
 def test_the_command(tmp_path: Path, micro_table, micro_space, micro_dataset, micro_supernet, monkeypatch) -> None:
