@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mosegnet.unit import DecoderUnit, LayerUnit, StemUnit, Unit
+from mosegnet.unit import AnyLayer, AnyStem, DecoderUnit, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One network of a space.
+    """One network of a space, or a baseline of none, whose encoding is empty.
 
     `units` are the stem, the layers stage by stage (`depths[s]` of them in stage s), and the decoder.
     """
@@ -21,10 +21,10 @@ class Architecture:
     units: tuple[Unit, ...]
 
     @property
-    def stem(self) -> StemUnit:
+    def stem(self) -> AnyStem:
         """The first unit."""
         unit = self.units[0]
-        assert isinstance(unit, StemUnit)
+        assert isinstance(unit, AnyStem)
         return unit
 
     @property
@@ -39,12 +39,12 @@ class Architecture:
         """How many channels the logits have."""
         return self.decoder.classes
 
-    def stages(self) -> Iterator[tuple[LayerUnit, ...]]:
+    def stages(self) -> Iterator[tuple[AnyLayer, ...]]:
         """The layers of each stage."""
         start = 1
         for depth in self.depths:
             layers = self.units[start : start + depth]
-            yield tuple(layer for layer in layers if isinstance(layer, LayerUnit))
+            yield tuple(layer for layer in layers if isinstance(layer, AnyLayer))
             start += depth
 
     def named_units(self) -> Iterator[tuple[str, Unit]]:

@@ -8,9 +8,15 @@ from typing import Any
 
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
-from mosegnet.unit import DecoderUnit, LayerUnit, StemUnit, Unit
+from mosegnet.unit import AnyLayer, AnyStem, DecoderUnit, LayerUnit, PlainLayerUnit, PlainStemUnit, StemUnit, Unit
 
-_KINDS: dict[str, type[Unit]] = {"stem": StemUnit, "layer": LayerUnit, "decoder": DecoderUnit}
+_KINDS: dict[str, type[Unit]] = {
+    "stem": StemUnit,
+    "layer": LayerUnit,
+    "decoder": DecoderUnit,
+    "plain_stem": PlainStemUnit,
+    "plain_layer": PlainLayerUnit,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -59,9 +65,9 @@ def _fits(architecture: Architecture) -> bool:
     first, *layers, decoder = architecture.units
     if len(layers) != sum(architecture.depths) or len(architecture.depths) != 4 or not all(architecture.depths):
         return False
-    if not isinstance(decoder, DecoderUnit) or isinstance(first, DecoderUnit | LayerUnit):
+    if not isinstance(decoder, DecoderUnit) or not isinstance(first, AnyStem):
         return False
-    if not all(isinstance(layer, LayerUnit) for layer in layers):
+    if not all(isinstance(layer, AnyLayer) for layer in layers):
         return False
     image = (3, *architecture.input_hw)
     given = [image, *(unit.output_shape for unit in architecture.units[:-2])]

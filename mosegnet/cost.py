@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mosegnet.architecture import Architecture
 from mosegnet.digits import IntArray
 from mosegnet.graph import operators
 from mosegnet.space import Space
@@ -45,3 +46,21 @@ def _unit_cost(unit: Unit) -> tuple[int, int, int]:
     ops = operators(unit)
     written = sum(int(np.prod(op.shape)) for op in ops)
     return sum(op.macs for op in ops), sum(op.params for op in ops), FLOAT_BYTES * written
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCosts:
+    """What one network costs; see `Costs`."""
+
+    flops: int
+    params: int
+    activation_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.flops / 1e9:.3g} G multiply-adds, {self.params / 1e6:.3g} M parameters"
+
+
+def architecture_costs(architecture: Architecture) -> NetworkCosts:
+    """Costs of one network, of a space or of none."""
+    flops, params, activation_bytes = (sum(values) for values in zip(*map(_unit_cost, architecture.units), strict=True))
+    return NetworkCosts(flops, params, activation_bytes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from mosegnet.unit import DecoderUnit, LayerUnit, Shape, StemUnit, Unit
+from mosegnet.unit import DecoderUnit, LayerUnit, PlainLayerUnit, PlainStemUnit, Shape, StemUnit, Unit
 
 OpKind = Literal[
     "conv", "relu", "sigmoid", "add", "mul", "concat", "max_pool", "avg_pool", "global_pool", "nearest", "bilinear"
@@ -56,6 +56,10 @@ def operators(unit: Unit) -> tuple[Op, ...]:
         _stem(tape, unit)
     elif isinstance(unit, LayerUnit):
         _layer(tape, unit)
+    elif isinstance(unit, PlainStemUnit):
+        _plain_stem(tape, unit)
+    elif isinstance(unit, PlainLayerUnit):
+        _plain_layer(tape, unit)
     else:
         _decoder(tape, unit)
     return tape.finish()
@@ -141,6 +145,24 @@ def _layer(tape: _Tape, unit: LayerUnit) -> None:
         if unit.stride > 1:
             shortcut = tape.pool("avg_pool", shortcut, kernel=unit.stride, stride=unit.stride)
         shortcut = tape.conv(shortcut, "shortcut", unit.channels, relu=False)
+    tape.pointwise("relu", tape.pointwise("add", x, shortcut))
+
+
+def _plain_stem(tape: _Tape, unit: PlainStemUnit) -> None:
+    tape.pool("max_pool", tape.conv("x0", "conv1", unit.channels, kernel=7, stride=2), kernel=3, stride=2)
+
+
+def _plain_layer(tape: _Tape, unit: PlainLayerUnit) -> None:
+    if unit.middle:
+        x = tape.conv("x0", "conv1", unit.middle)
+        x = tape.conv(x, "conv2", unit.middle, kernel=3, stride=unit.stride)
+        x = tape.conv(x, "conv3", unit.channels, relu=False)
+    else:
+        x = tape.conv("x0", "conv1", unit.channels, kernel=3, stride=unit.stride)
+        x = tape.conv(x, "conv2", unit.channels, kernel=3, relu=False)
+    shortcut = "x0"
+    if unit.projection:
+        shortcut = tape.conv("x0", "shortcut", unit.channels, stride=unit.stride, relu=False)
     tape.pointwise("relu", tape.pointwise("add", x, shortcut))
 
 

@@ -20,7 +20,17 @@ from torch.utils.checkpoint import checkpoint
 from mosegnet.architecture import Architecture
 from mosegnet.graph import HEAD_FACTOR
 from mosegnet.onnx_graph import BATCH_NORM_EPSILON
-from mosegnet.unit import IMAGE_CHANNELS, DecoderUnit, LayerUnit, StemUnit, Unit
+from mosegnet.unit import (
+    IMAGE_CHANNELS,
+    AnyLayer,
+    AnyStem,
+    DecoderUnit,
+    LayerUnit,
+    PlainLayerUnit,
+    PlainStemUnit,
+    StemUnit,
+    Unit,
+)
 
 _thread = threading.local()
 
@@ -134,6 +144,47 @@ class Layer(nn.Module):
             x = self.shortcut(pooled, unit.channels)
         return F.relu(y + x)
 
+    @property
+    def last(self) -> Conv:
+        """The convolution whose output is added to the shortcut's."""
+        return self.conv3
+
+
+class PlainStem(nn.Module):
+    """See `PlainStemUnit`."""
+
+    def __init__(self, unit: PlainStemUnit) -> None:
+        super().__init__()
+        self.conv1 = Conv(IMAGE_CHANNELS, unit.channels, 7, stride=2)
+
+    def forward(self, x: Tensor, unit: PlainStemUnit) -> Tensor:
+        """(B, 3, H, W) → (B, channels, H/4, W/4)."""
+        return F.max_pool2d(self.conv1(x, unit.channels), 3, stride=2, padding=1)
+
+
+class PlainLayer(nn.Module):
+    """See `PlainLayerUnit`."""
+
+    def __init__(self, unit: PlainLayerUnit) -> None:
+        super().__init__()
+        middle, channels, stride = unit.middle, unit.channels, unit.stride
+        self.conv1 = Conv(unit.channels_in, middle) if middle else Conv(unit.channels_in, channels, 3, stride)
+        self.conv2 = Conv(middle, middle, 3, stride) if middle else Conv(channels, channels, 3, relu=False)
+        self.conv3 = Conv(middle, channels, relu=False) if middle else None
+        self.shortcut = Conv(unit.channels_in, channels, stride=stride, relu=False) if unit.projection else None
+
+    def forward(self, x: Tensor, unit: PlainLayerUnit) -> Tensor:
+        """(B, C_in, H, W) → (B, channels, H/stride, W/stride)."""
+        y = self.conv2(self.conv1(x))
+        if self.conv3 is not None:
+            y = self.conv3(y)
+        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+
+    @property
+    def last(self) -> Conv:
+        """The convolution whose output is added to the shortcut's."""
+        return self.conv2 if self.conv3 is None else self.conv3
+
 
 class Attention(nn.Module):
     """BiSeNet's attention refinement: a 3x3 conv, weighted per channel by its own pooled summary."""
@@ -208,8 +259,10 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.stem = Stem(architecture.stem)
-        self.stages = nn.ModuleList(nn.ModuleList(Layer(layer) for layer in layers) for layers in architecture.stages())
+        self.stem = _stem(architecture.stem)
+        self.stages = nn.ModuleList(
+            nn.ModuleList(_layer(layer) for layer in layers) for layers in architecture.stages()
+        )
         self.decoder = Decoder(architecture.decoder)
         self.checkpointing = False
 
@@ -258,10 +311,10 @@ def extract(network: Network, architecture: Architecture) -> Network:
 
 def unit_module(unit: Unit) -> nn.Module:
     """The module of one unit; its state dict has the names that `mosegnet.onnx_graph.unit_model` takes."""
-    if isinstance(unit, StemUnit):
-        return Stem(unit)
-    if isinstance(unit, LayerUnit):
-        return Layer(unit)
+    if isinstance(unit, AnyStem):
+        return _stem(unit)
+    if isinstance(unit, AnyLayer):
+        return _layer(unit)
     return Decoder(unit)
 
 
@@ -272,6 +325,14 @@ def unit_forward(module: nn.Module, unit: Unit, inputs: list[Tensor]) -> Tensor:
         return F.interpolate(logits, scale_factor=float(HEAD_FACTOR), mode="bilinear", align_corners=False)
     output: Tensor = module(inputs[0], unit)
     return output
+
+
+def _stem(unit: AnyStem) -> nn.Module:
+    return Stem(unit) if isinstance(unit, StemUnit) else PlainStem(unit)
+
+
+def _layer(unit: AnyLayer) -> nn.Module:
+    return Layer(unit) if isinstance(unit, LayerUnit) else PlainLayer(unit)
 
 
 def _global_pool(x: Tensor) -> Tensor:

@@ -185,6 +185,11 @@ class Space(DigitSpace):
         x[SCALE] = range(len(self.scales))[scale]
         return x
 
+    @property
+    def full_hw(self) -> tuple[int, int]:
+        """The largest input size."""
+        return self.scales[-1]
+
     # --- units ---------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -115,4 +115,67 @@ class DecoderUnit:
         return (self.classes, self.height, self.width)
 
 
-Unit = StemUnit | LayerUnit | DecoderUnit
+@dataclass(frozen=True, slots=True)
+class PlainStemUnit:
+    """A plain ResNet's image to 1/4: strided 7x7 conv, strided 3x3 max-pool (He et al., CVPR 2016)."""
+
+    kind: ClassVar[str] = "plain_stem"
+    height: int  # of the image
+    width: int
+    channels: int
+
+    @property
+    def key(self) -> str:
+        """The unit's name in a table."""
+        return f"{self.kind} {IMAGE_CHANNELS}>{self.channels} {self.height}x{self.width}"
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """(3, H, W)."""
+        return ((IMAGE_CHANNELS, self.height, self.width),)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channels, H/4, W/4)."""
+        return (self.channels, self.height // STEM_STRIDE, self.width // STEM_STRIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLayerUnit:
+    """A plain ResNet's block: its projection is a strided 1x1 conv, without the average pool of the D variant.
+
+    With `middle` a bottleneck 1x1, 3x3 (strided), 1x1; with `middle` 0 a basic block of two 3x3, the first strided.
+    """
+
+    height: int  # of the input
+    width: int
+    channels_in: int
+    middle: int
+    channels: int
+    stride: int
+    projection: bool
+
+    @property
+    def kind(self) -> str:
+        """ "plain" for a bottleneck, "basic" for a basic block; with a projection "plain_first", "basic_first"."""
+        return ("plain" if self.middle else "basic") + ("_first" if self.projection else "")
+
+    @property
+    def key(self) -> str:
+        """The unit's name in a table."""
+        return f"{self.kind} {self.channels_in}>{self.middle}>{self.channels} s{self.stride} {self.height}x{self.width}"
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """(channels_in, H, W)."""
+        return ((self.channels_in, self.height, self.width),)
+
+    @property
+    def output_shape(self) -> Shape:
+        """(channels, H/stride, W/stride)."""
+        return (self.channels, self.height // self.stride, self.width // self.stride)
+
+
+AnyStem = StemUnit | PlainStemUnit
+AnyLayer = LayerUnit | PlainLayerUnit
+Unit = AnyStem | AnyLayer | DecoderUnit

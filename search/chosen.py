@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from search.preferences import Networks, pick
 from search.summary import front_rows
 from search.supernet.store import DataSummary, Supernet
 from search.wanted import wanted
+
+_ID = re.compile(r"n\d+")
+_BEST = {"fastest": ("latency_ms", min), "best": ("miou", max)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +79,22 @@ def untrained(space: Space, encoding: ArrayLike) -> Chosen:
 
 
 def front_row(folder: Path, words: str) -> dict[str, Any]:
-    """The network of a finished run's front that an id, such as n0123, or a preference in words means.
+    """The network of a finished run's front that an id, such as n0123, `fastest`, `best` or a preference means.
 
     Raises:
         UserError: the folder holds no finished run, the words cannot be read, or nothing in the front meets them.
     """
     rows = front_rows(folder)
-    for row in rows:
-        if row["id"] == words:
-            return row
+    if not rows:
+        raise UserError(f"the front of {folder} is empty: there is nothing to pick from")
+    if words in _BEST:
+        column, extreme = _BEST[words]
+        return extreme(rows, key=lambda row: row[column])
+    by_id = {row["id"]: row for row in rows}
+    if words in by_id:
+        return by_id[words]
+    if _ID.fullmatch(words):
+        raise UserError(f"no network {words} in the front of {folder}, only {', '.join(by_id)}")
     own = wanted(folder)
     front = Networks(
         np.array([row["encoding"] for row in rows], dtype=np.int64),

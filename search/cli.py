@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from mosegnet.common.console import run_command
+from search.commands.baselines import baseline
 from search.commands.data import data
 from search.commands.encodings import sample, space
 from search.commands.evaluating import evaluate
 from search.commands.exporting import export
 from search.commands.looking import compare, status
 from search.commands.picking import pick
+from search.commands.retraining import retrain
 from search.commands.running import report, run
 from search.commands.supernet import train_supernet
 from search.commands.training import landscape
@@ -27,7 +29,8 @@ def cli() -> None:
 
 
 for command in (
-    space, sample, data, train_supernet, evaluate, landscape, run, status, report, pick, compare, export,
+    space, sample, data, train_supernet, evaluate, landscape, run, status, report, pick, compare, retrain, baseline,
+    export,
 ):  # fmt: skip
     cli.add_command(command)
 

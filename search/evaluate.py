@@ -16,7 +16,7 @@ from search.datasets.base import Dataset, Split
 from search.inference import PLAIN, Method
 from search.scoring import Scorer, refuse_other_classes
 from search.supernet.batch_norm import reestimate
-from search.supernet.store import Supernet
+from search.supernet.store import Supernet, Weights
 
 BATCH_NORM_IMAGES = 64  # enough to rank; more change every score alike (see batch_norm.py)
 
@@ -28,7 +28,7 @@ class Evaluator:
         UserError: the data set's classes are not those that the supernet's space decides between.
     """
 
-    def __init__(self, supernet: Supernet, dataset: Dataset, device: str = "cpu") -> None:
+    def __init__(self, supernet: Supernet | Weights, dataset: Dataset, device: str = "cpu") -> None:
         refuse_other_classes(dataset, supernet.space.classes, f"the supernet's space {supernet.space.name!r}")
         self._supernet, self._dataset, self._device = supernet, dataset, torch.device(device)
         self._scorer = Scorer(dataset, device)

@@ -127,7 +127,7 @@ def train_to(
         note(f"{out} is finished: nothing to train")
         return
     recipe = recipes.get(options.recipe or recipes.choose(space, data), **options.changes())
-    with processes.joined(options.device) as ranks, _spoken_once(ranks):
+    with processes.joined(options.device) as ranks, spoken_once(ranks):
         dataset = load_data(data)
         trainer = _trainer(space, dataset, recipe, budget, seed, ranks, options)
         if resume and ranks.agreed(float(checkpoint.exists())):
@@ -188,7 +188,7 @@ def _train(trainer: Trainer, out: Path, checkpoint: Path) -> None:
 
 
 @contextmanager
-def _spoken_once(ranks: Ranks) -> Iterator[None]:
+def spoken_once(ranks: Ranks) -> Iterator[None]:
     """Under `torchrun` all processes of a host fail alike: one of them says why, the others only stop."""
     try:
         yield

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors
-from mosegnet.modules import Conv, Layer, Network
+from mosegnet.modules import Conv, Layer, Network, PlainStem
 from mosegnet.space import SLOTS
 
 _WRAPPERS = ("state_dict", "model", "model_state")  # what published files keep their tensors under
@@ -81,7 +81,11 @@ def apply(tensors: Mapping[str, Tensor], network: Network) -> Mapped:
     own, result, filled = network.state_dict(), Mapped(), set[str]()
     targets = {name: target_of(name, tensor) for name, tensor in tensors.items()}
     if "conv1.weight" in tensors:  # one 7x7 convolution: its norm is not that of a stem of three
-        targets |= dict.fromkeys((name for name in tensors if name.startswith("bn1.")), None)
+        norm = [name for name in tensors if name.startswith("bn1.")]
+        targets |= dict.fromkeys(norm, None)
+        if isinstance(network.stem, PlainStem):
+            targets |= {name: f"stem.conv1.{name.replace('bn1', 'bn')}" for name in norm}
+            targets["conv1.weight"] = "stem.conv1.conv.weight"
     for name, tensor in tensors.items():
         target = targets[name]
         if target is None or target not in own:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mosegnet.architecture import Architecture
-from mosegnet.modules import Slices, separate_slices
+from mosegnet.modules import Network, Slices, separate_slices
 from search.supernet.loss import distillation_loss
 from search.supernet.ranks import Ranks
 from search.supernet.recipes import Recipe
@@ -28,11 +28,11 @@ class Gradients:
 
     Small networks on a CPU run side by side, one thread each: their short operators leave the cores idle when each is
     spread over all of them, and far worse where another program wants the same cores. The sum has a fixed order, so
-    that threads change nothing.
+    that threads change nothing. A `teacher` from outside, in evaluation mode, is who all networks follow.
     """
 
-    def __init__(self, task: Task, recipe: Recipe, ranks: Ranks) -> None:
-        self._task, self._recipe, self._ranks = task, recipe, ranks
+    def __init__(self, task: Task, recipe: Recipe, ranks: Ranks, teacher: Network | None = None) -> None:
+        self._task, self._recipe, self._ranks, self._teacher = task, recipe, ranks, teacher
         self._amp = _amp_dtype(recipe.precision, ranks.device)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=self._amp is torch.float16)
         self._buffers: dict[nn.Parameter, Tensor] = {}
@@ -67,7 +67,9 @@ class Gradients:
         """Loss and gradients of each network on one part, in their order."""
         images, labels = part
         students, jobs, teacher = list(networks), [], None
-        if self._recipe.distil and networks != [largest]:
+        if self._teacher is not None:
+            teacher = self._opinion(self._teacher, images)
+        elif self._recipe.distil and networks != [largest]:
             if networks[0] == largest:
                 ((heads, slices),) = self._run([partial(self._heads, images, largest)])
                 teacher, students = heads[0].detach(), networks[1:]
@@ -93,6 +95,10 @@ class Gradients:
         with autocast, separate_slices() as slices:
             heads = self._task.heads(images, network)
         return tuple(head.float() for head in heads), slices
+
+    def _opinion(self, teacher: Network, images: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(self._ranks.device.type, self._amp, enabled=self._amp is not None):
+            return teacher.forward_eighth(images)[0].float()
 
     def _gradient(self, loss: Tensor, slices: Slices) -> _Gradient:
         return loss.detach(), gradient_parts(self.scaler.scale(loss), self.parameters, slices)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mosegnet.digits import IntArray
-from mosegnet.space import DEPTH, EXPAND, SCALE, SLOTS, STEM_DEPTH, STEM_WIDTH, WIDTH, Space
+from mosegnet.family import Family
+from mosegnet.space import DEPTH, EXPAND, SCALE, SLOTS, STEM_DEPTH, STEM_WIDTH, WIDTH
 from search.supernet.recipes import Phase
 
 _KINDS = {
@@ -30,7 +31,7 @@ def phase_at(phases: Sequence[Phase], progress: float) -> tuple[int, float]:
     raise ValueError("a recipe has at least one phase")
 
 
-def options(space: Space, phase: Phase) -> IntArray:
+def options(space: Family, phase: Phase) -> IntArray:
     """How many options of each digit are active, shape (29,)."""
     active = np.ones(len(space.cardinalities), dtype=np.int64)
     for kind, places in _KINDS.items():
@@ -38,13 +39,13 @@ def options(space: Space, phase: Phase) -> IntArray:
     return np.minimum(active, space.cardinalities)
 
 
-def sample(space: Space, phase: Phase, n: int, rng: np.random.Generator) -> IntArray:
+def sample(space: Family, phase: Phase, n: int, rng: np.random.Generator) -> IntArray:
     """Draw n encodings, every active option of a digit as often as the others; canonical, shape (n, 29)."""
     below = rng.integers(0, options(space, phase), size=(n, len(space.cardinalities)))
     return space.canonical(np.array(space.cardinalities) - 1 - below)
 
 
-def smallest(space: Space, phase: Phase) -> IntArray:
+def smallest(space: Family, phase: Phase) -> IntArray:
     """The encoding with every digit at its least active option, shape (29,)."""
     found: IntArray = space.canonical(np.array(space.cardinalities) - options(space, phase))[0]
     return found

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mosegnet.modules import Network
+from mosegnet.unit import StemUnit
 
 CLASSIFIER = "head.weight"  # of an encoder in pre-training, beside `network.`
 
@@ -41,6 +42,7 @@ def middle_channels(network: Network) -> Iterator[Channels]:
 def output_channels(network: Network) -> Iterator[Channels]:
     """The stem's middle and output, and the residual stream of every stage."""
     architecture = network.architecture
+    assert isinstance(architecture.stem, StemUnit)
     blocks = [f"stem.blocks.{k}" for k in range(architecture.stem.depth)]
     yield Channels(("stem.conv1", *blocks), tuple((f"{reader}.conv.weight", 0) for reader in (*blocks, "stem.conv2")))
     yield Channels(("stem.conv2",), _first_layer(0))

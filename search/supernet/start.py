@@ -16,7 +16,7 @@ from mosegnet.modules import Network
 from mosegnet.space import Space
 from search.supernet import backbone, store
 
-_HEADS = ("decoder.head.1.", "decoder.auxiliary.0.1.", "decoder.auxiliary.1.1.")  # as wide as there are classes
+HEADS = ("decoder.head.1.", "decoder.auxiliary.0.1.", "decoder.auxiliary.1.1.")  # as wide as there are classes
 _WIDTHS = frozenset({"expand", "width"})
 _NAMED = 12  # tensors in a message
 
@@ -47,7 +47,7 @@ def from_supernet(path: Path, space: Space) -> Start:
             given = tensors.get(name)
             if given is not None and given.shape == tensor.shape:
                 tensor.copy_(given)
-            elif name.startswith(_HEADS) or (encoder and name.startswith("decoder.")):
+            elif name.startswith(HEADS) or (encoder and name.startswith("decoder.")):
                 fresh.append(name)
             else:
                 given_shape = "missing" if given is None else f"of shape {list(given.shape)}"

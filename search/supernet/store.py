@@ -15,6 +15,7 @@ from torch import Tensor
 from mosegnet import space as spaces
 from mosegnet.common.errors import UserError
 from mosegnet.common.files import explain_os_errors, write_atomic
+from mosegnet.family import Family
 from mosegnet.modules import Network
 from mosegnet.space import Space
 
@@ -32,6 +33,14 @@ class DataSummary:
     classes: tuple[str, ...]
     mean: Triple
     std: Triple
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The largest network of a family with the weights that its networks share, wherever they come from."""
+
+    space: Family
+    network: Network
 
 
 @dataclass(frozen=True, slots=True)

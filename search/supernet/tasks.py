@@ -14,15 +14,15 @@ from torch.nn import functional as F
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
-from mosegnet.modules import Layer, Network, extract
-from mosegnet.space import Space
+from mosegnet.family import Family
+from mosegnet.modules import Layer, Network, PlainLayer, extract
 from search import metrics
 from search.datasets.base import Dataset, normalised, resized
 from search.datasets.sampling import class_counts
 from search.supernet.batch_norm import reestimate
 from search.supernet.loss import ClassificationLoss, SegmentationLoss, class_weights
 from search.supernet.recipes import Recipe
-from search.supernet.store import DataSummary, Supernet
+from search.supernet.store import Weights
 
 Loss = SegmentationLoss | ClassificationLoss
 Module = TypeVar("Module", bound=nn.Module)
@@ -47,7 +47,7 @@ class Task(Protocol):
         ...
 
 
-def create(space: Space, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> Task:
+def create(space: Family, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> Task:
     """The task that the data set is for.
 
     Raises:
@@ -65,7 +65,7 @@ def create(space: Space, dataset: Dataset, recipe: Recipe, seed: int, device: to
 class Segmentation:
     """Pixels: the whole network on images and masks."""
 
-    def __init__(self, space: Space, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, space: Family, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
         _check_classes(space, dataset)
         self._space, self._dataset, self._device = space, dataset, device
         self.network = initial_network(space, seed)
@@ -83,16 +83,15 @@ class Segmentation:
         """Mean intersection over union on the split `search`."""
         from search.evaluate import Evaluator
 
-        data = DataSummary(self._dataset.name, self._dataset.classes, self._dataset.mean, self._dataset.std)
-        supernet = Supernet(self._space, averaged(self.network, average), data)
-        evaluator = Evaluator(supernet, self._dataset, str(self._device))
+        weights = Weights(self._space, averaged(self.network, average))
+        evaluator = Evaluator(weights, self._dataset, str(self._device))
         return [float(metrics.miou(found.sum(0))) for found in evaluator.confusions_of_all(X)]
 
 
 class Classification:
     """Whole images: the encoder under a linear layer, before it ever sees a mask."""
 
-    def __init__(self, space: Space, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
+    def __init__(self, space: Family, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
         self._space, self._dataset, self._device = space, dataset, device
         self._size = (recipe.sizes[-1], recipe.sizes[-1])
         self.network = initial_network(space, seed)
@@ -162,7 +161,7 @@ def averaged(module: Module, average: Mapping[str, Tensor] | None) -> Module:
     return own
 
 
-def initial_network(space: Space, seed: int) -> Network:
+def initial_network(space: Family, seed: int) -> Network:
     """The largest network with random weights of this seed."""
     torch_seed = np.random.SeedSequence(seed).generate_state(1)[0]
     with torch.random.fork_rng(devices=[]):
@@ -177,11 +176,13 @@ def _initialise(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if isinstance(module, Layer) and module.shortcut is None and module.conv3.bn is not None:
-            nn.init.zeros_(module.conv3.bn.weight)
+        if isinstance(module, Layer | PlainLayer) and module.shortcut is None:
+            last = module.last.bn
+            assert last is not None
+            nn.init.zeros_(last.weight)
 
 
-def _check_classes(space: Space, dataset: Dataset) -> None:
+def _check_classes(space: Family, dataset: Dataset) -> None:
     if len(dataset.classes) != space.classes:
         raise UserError(
             f"data set {dataset.name} has {len(dataset.classes)} classes, space {space.name!r} has {space.classes}: "

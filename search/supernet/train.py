@@ -21,13 +21,15 @@ from torch import nn
 from mosegnet.architecture import Architecture
 from mosegnet.common.errors import UserError
 from mosegnet.digits import IntArray
+from mosegnet.family import Family
+from mosegnet.modules import Network
 from mosegnet.space import SCALE, Space
 from search.datasets.base import Dataset
 from search.supernet import optimiser, progression, sorting, tasks
 from search.supernet.gradients import Gradients
 from search.supernet.ranks import Ranks
 from search.supernet.recipes import Phase, Recipe
-from search.supernet.sampling import Sampler, input_sizes
+from search.supernet.sampling import Sampler, drawn_size, input_sizes
 from search.supernet.start import Start, begin, network_of
 from search.supernet.state import Place, State
 from search.supernet.store import DataSummary, Supernet
@@ -60,8 +62,18 @@ class Budget:
         return min(1.0, done)
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A trained network, in evaluation mode, whose opinion those in training follow; `name` says which one it is."""
+
+    name: str
+    network: Network
+
+
 class Trainer:
     """A supernet in training; `step` until `progress` is 1, `checkpoint` now and then, `finish` at the end.
+
+    The same trains one network alone, which is a family of one.
 
     Raises:
         UserError: space, data and recipe do not go together, or the batch cannot be spread over the processes.
@@ -69,25 +81,27 @@ class Trainer:
 
     def __init__(
         self,
-        space: Space,
+        space: Family,
         dataset: Dataset,
         recipe: Recipe,
         budget: Budget,
         seed: int,
         ranks: Ranks | None = None,
         start: Start | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.space, self.dataset, self.recipe, self.budget, self.seed = space, dataset, recipe, budget, seed
         self.ranks, self.place = ranks or Ranks(), Place()
-        self._start = start.name if start else None
-        sizes = input_sizes(space, recipe, dataset)
-        self._sampler = Sampler(dataset, recipe, sizes, seed, self.ranks)
+        self._start, self._teacher = start.name if start else None, teacher.name if teacher else None
+        sizes, drawn = input_sizes(space, recipe, dataset), drawn_size(space, recipe, dataset)
+        self._sampler = Sampler(dataset, recipe, sizes, drawn, seed, self.ranks)
         self.task = tasks.create(space, dataset, recipe, seed, self.ranks.device)
         module = self.task.module
         if start:
             self.place.nested = begin(start, module)
         _prepare(module, recipe, self.ranks)
-        self._gradients = Gradients(self.task, recipe, self.ranks)
+        opinion = teacher.network.to(self.ranks.device) if teacher else None
+        self._gradients = Gradients(self.task, recipe, self.ranks, opinion)
         self._optimiser = optimiser.create(module, recipe)
         average = optimiser.Average(module, recipe.average) if recipe.average else None
         self._state = State(module, self._optimiser, self._gradients.scaler, average, self.place)
@@ -135,23 +149,36 @@ class Trainer:
 
     def finish(self) -> Supernet:
         """The trained supernet, or the encoder in one, with its provenance."""
-        data = DataSummary(self.dataset.name, self.dataset.classes, self.dataset.mean, self.dataset.std)
+        assert isinstance(self.space, Space)
+        return Supernet(self.space, self.network().cpu().eval(), self.data(), self.record())
+
+    def network(self) -> Network:
+        """The network in training, or a copy with the average of its weights where one is kept."""
+        return network_of(tasks.averaged(self.task.module, self._averages()))
+
+    def data(self) -> DataSummary:
+        """What it is trained on."""
+        return DataSummary(self.dataset.name, self.dataset.classes, self.dataset.mean, self.dataset.std)
+
+    def record(self) -> dict[str, Any]:
+        """What decided the result, and what it took so far, as JSON data."""
         losses = {f"loss_{kind}": round(value, 4) for kind, value in self.place.losses.items()}
-        record = {"steps": self.place.steps, "minutes": round(self.place.seconds / 60, 3), **losses}
-        module = tasks.averaged(self.task.module, self._averages())
-        return Supernet(self.space, network_of(module).cpu().eval(), data, self._identity() | record)
+        took = {"steps": self.place.steps, "minutes": round(self.place.seconds / 60, 3)}
+        return self._identity() | took | losses
 
     def validate(self, networks: int) -> dict[str, float]:
         """Accuracy of the largest network, the smallest and so many random ones, shared out over the processes."""
         rng = np.random.default_rng([self.seed, _VALIDATION])
         random = progression.sample(self.space, self.phase, networks, rng)
         X = np.stack([self.space.largest(), progression.smallest(self.space, self.phase), *random])
+        names = ["largest", "smallest", *(f"random_{k}" for k in range(1, networks + 1))]
+        if self._alone:
+            X, names = X[:1], ["network"]
         scores = torch.zeros(len(X), dtype=torch.float64, device=self.ranks.device)
         own = list(range(self.ranks.rank, len(X), self.ranks.world))
         if own:
             scores[own] = scores.new_tensor(self.task.score(X[own], self._averages()))
         self.ranks.add_up([scores])
-        names = ["largest", "smallest", *(f"random_{k}" for k in range(1, networks + 1))]
         return dict(zip(names, scores.tolist(), strict=True))
 
     def checkpoint(self, path: Path | str) -> None:
@@ -176,9 +203,15 @@ class Trainer:
         described: dict[str, Any] = {"space": self.space.fingerprint, "data": self.dataset.name, "seed": self.seed}
         described |= {f"budget_{name}": value for name, value in asdict(self.budget).items() if value is not None}
         recipe = asdict(self.recipe) | {"sizes": [list(size) for size in self._sampler.sizes]}
-        return described | {"start": self._start, "recipe": recipe.pop("name")} | recipe | {
+        described |= {"start": self._start, "teacher": self._teacher}
+        return described | {"recipe": recipe.pop("name")} | recipe | {
             "phases": [dict(phase) for phase in recipe["phases"]]
         }  # fmt: skip
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the family is one network."""
+        return max(self.space.cardinalities) == 1
 
     def _averages(self) -> dict[str, torch.Tensor] | None:
         return self._state.average.tensors if self._state.average else None
@@ -206,6 +239,9 @@ class Trainer:
     def _networks(self, scale: int, rng: np.random.Generator) -> tuple[list[tuple[str, Architecture]], Architecture]:
         """The step's networks with their kind, each once, all at one input scale; and the largest one there."""
         largest = self.space.largest()
+        if self._alone:
+            network = self.space.decode(largest)
+            return [("network", network)], network
         X: list[tuple[str, IntArray]] = []
         if self.recipe.sandwich:
             X += [("largest", largest), ("smallest", progression.smallest(self.space, self.phase))]
