@@ -145,9 +145,7 @@ def wish_options(command: Callable[..., None]) -> Callable[..., None]:
             help="begin with another run's networks; scored alike, their accuracies are taken over",
         ),
         click.option("--profile", default="default", show_default=True, help="paper (Table I), or the best measured"),
-        click.option(
-            "--initial", type=click.IntRange(2), help="of the first sample  [default: the profile's, 20]"
-        ),
+        click.option("--initial", type=click.IntRange(2), help="of the first sample  [default: the profile's, 20]"),
         click.option("--generations", type=click.IntRange(0), help="[default: the profile's, 80]"),
         click.option("--infill", type=click.IntRange(1), help="networks a generation  [default: the profile's, 4]"),
         click.option("--surrogate", help="how accuracy is predicted  [default: the profile's]"),
