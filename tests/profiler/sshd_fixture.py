@@ -66,7 +66,8 @@ class Server:
         """Kill every session, as a cable pulled would end them; how many there were."""
         sessions = self.sessions()
         for pid in sessions:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+                os.kill(pid, signal.SIGKILL)
         return len(sessions)
 
     def sessions(self) -> list[int]:
