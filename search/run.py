@@ -114,13 +114,26 @@ def open_folder(
 
 
 def _toml(config: dict[str, Any]) -> str:
-    """Plain values first, then the one table; JSON's strings, numbers and lists are TOML's."""
-    plain = [(name, value) for name, value in config.items() if not isinstance(value, dict)]
-    lines = [f"{name} = {json.dumps(value)}" for name, value in plain]
-    for table, values in config.items():
-        if isinstance(values, dict):
-            lines += ["", f"[{table}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+    """Plain values first, then the tables. TOML has no null: what is None is not there."""
+    plain = {name: value for name, value in config.items() if not isinstance(value, dict)}
+    lines = _assignments(plain)
+    for name, value in config.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{name}]", *_assignments(value)]
     return "\n".join(lines) + "\n"
+
+
+def _assignments(values: dict[str, Any]) -> list[str]:
+    return [f"{name} = {_toml_value(value)}" for name, value in values.items() if value is not None]
+
+
+def _toml_value(value: Any) -> str:
+    """JSON's strings, numbers and truths are TOML's."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(_assignments(value)) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return json.dumps(value)
 
 
 def make_search(config: RunConfig, lut: Lut, goals: Goals | None, first: FirstNetworks | None) -> Search:

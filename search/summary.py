@@ -149,7 +149,7 @@ def _provenance(lut: Lut, config: dict[str, Any]) -> dict[str, dict[str, str]]:
         "Supernet and data": {
             "SHA-256 of the weights": config["supernet_sha256"],
             "data": config["data"],
-            **{key: str(value) for key, value in config.get("training", {}).items()},
+            **{key: _words(value) for key, value in config.get("training", {}).items()},
         },
         "Search": {key: _words(config[key]) for key in _SAID if config.get(key)},
         "Host of the search": {
@@ -161,4 +161,7 @@ def _provenance(lut: Lut, config: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A list is told item by item, a record by its name."""
+    if isinstance(value, dict):
+        return str(value.get("name", value))
+    return ", ".join(map(_words, value)) if isinstance(value, list) else str(value)
