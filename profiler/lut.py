@@ -159,6 +159,9 @@ class Lut:
         return [*units, ("constant", float(self._constant_ms[x[0, SCALE]]))]
 
 
+_told: set[str] = set()  # simulated tables that the user of this process knows to be so
+
+
 def load(path: Path | str, space: Space | None = None) -> Lut:
     """Read a table; a simulated one is said to be so.
 
@@ -186,7 +189,8 @@ def load(path: Path | str, space: Space | None = None) -> Lut:
     lut = Lut(table, stated, where)
     if space is not None and lut.space.fingerprint != space.fingerprint:
         raise UserError(f"{where} is of space {lut.space.name!r}, not of this {space.name!r}: build one for it")
-    if table.device.simulated:
+    if table.device.simulated and str(where) not in _told:
+        _told.add(str(where))
         warn(f"{where} is of a simulated device: its latencies are not those of any real one")
     return lut
 

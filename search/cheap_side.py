@@ -68,7 +68,7 @@ def _unmet(goals: Goals, found: Found) -> str:
         return f"no network {verb} {_said(goals)}: relax a requirement"
     return (
         f"no network {verb} {_said(goals)}: the nearest has {described(goals.limits, found.nearest)}, "
-        f"{100 * found.violation:.2g} % outside; relax a requirement"
+        f"{100 * found.violation:.0f} % outside; relax a requirement"
     )
 
 

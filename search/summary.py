@@ -91,7 +91,7 @@ def front_table(folder: Path) -> Table:
     )
     names = [f"{axis.name} {axis.title.unit}".strip() for axis in more]
     for column in ("id", "input", "mIoU", "predicted ms", "measured ms", "GMAC", "params", *names, "why"):
-        table.add_column(column, justify="left" if column in ("id", "why") else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column in ("id", "why") else "right", no_wrap=column != "why")
     tied = {k for k in range(len(rows) - 1) if rows[k + 1]["id"] in rows[k].get("indistinct", ())}
     for k, row in enumerate(rows):
         measured = row["measured_ms"]

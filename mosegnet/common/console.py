@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mosegnet.common.errors import UserError
 
-_WIDTH = 100  # of tables in a file or a pipe
+_WIDTH = 160  # of tables in a file or a pipe
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
