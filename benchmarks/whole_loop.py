@@ -179,12 +179,12 @@ def _one(
             return record
     if not may_run:
         return None
-    clock, started = Clock(), time.process_time()
+    clock, started, started_wall = Clock(), time.process_time(), time.perf_counter()
     with one_thread():
         X = SIDES[side](landscape, seed, generations, clock)
-    seconds = time.process_time() - started
+    seconds, wall_s = time.process_time() - started, time.perf_counter() - started_wall
     share = landscape.share(landscape.truth(X), landscape.cost(X))
-    record = name | {"share": share, "cpu_s": seconds, "parts_cpu_s": clock.seconds, "networks": len(X)}
+    record = name | {"share": share, "cpu_s": seconds, "wall_s": wall_s, "parts_s": clock.seconds, "networks": len(X)}
     with open(results, "a") as file:
         file.write(json.dumps(record) + "\n")
     return record
@@ -203,10 +203,9 @@ def _print(landscape: Landscape, records: dict[str, dict[int, dict[str, Any]]]) 
             + "   final share {:.4f} [{:.4f}, {:.4f}]".format(*median_interval(shares))
             + f"   {len(of)} seeds"
         )
-        parts = {
-            name: sum(record["parts_cpu_s"].get(name, 0.0) for record in of) for name in (SURROGATE, INNER, CHOICE)
-        }
-        click.echo("    " + ", ".join(f"{name} {100 * part / seconds.sum():.1f} %" for name, part in parts.items()))
+        wall_s = sum(record["wall_s"] for record in of)
+        parts = {name: sum(record["parts_s"].get(name, 0.0) for record in of) for name in (SURROGATE, INNER, CHOICE)}
+        click.echo("    " + ", ".join(f"{name} {100 * part / wall_s:.1f} %" for name, part in parts.items()))
     mine, other = (records[side] for side in SIDES)
     both = sorted(set(mine) & set(other))
     if both:
@@ -220,8 +219,8 @@ def _print(landscape: Landscape, records: dict[str, dict[int, dict[str, Any]]]) 
 
 def _overhead(records: list[dict[str, Any]]) -> float:
     """Look-ups and what no part counts, as a share of the loop without its evaluations."""
-    whole = sum(record["cpu_s"] - record["parts_cpu_s"]["evaluations"] for record in records)
-    work = sum(record["parts_cpu_s"].get(name, 0.0) for record in records for name in (SURROGATE, INNER, CHOICE))
+    whole = sum(record["wall_s"] - record["parts_s"]["evaluations"] for record in records)
+    work = sum(record["parts_s"].get(name, 0.0) for record in records for name in (SURROGATE, INNER, CHOICE))
     return (whole - work) / whole
 
 
