@@ -13,6 +13,7 @@ from typing import Any
 
 from mosegnet.common.errors import UserError
 from search.supernet.recipes import Phase, Recipe
+from search.supernet.recipes import get as supernet_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +47,8 @@ _PAPER = Recipe(
 )
 
 # As the supernet of the same size is trained: what suits minutes on two cores does not depend on weights being shared.
-_TINY = Recipe(
-    "retrain-tiny",
-    _ALL_OF_IT,
-    "adamw",
-    learning_rate=3e-3,
-    weight_decay=1e-2,
-    batch=4,
-    sandwich=False,
-    distil=False,
-    gradient_norm=5.0,
-    weighted_classes=True,
-    label_reduction=2,
-    small_input_batches=2,
-    precision="fp32",
-    channels_last=False,
+_TINY = replace(
+    supernet_recipe("tiny"), name="retrain-tiny", phases=_ALL_OF_IT, minutes=None, sandwich=False, distil=False
 )
 
 _SCHEDULES = {
