@@ -14,7 +14,7 @@ from mosegnet.modules import Network, extract
 from search import metrics
 from search.datasets.base import Dataset, Split
 from search.inference import PLAIN, Method
-from search.scoring import Scorer, refuse_other_classes
+from search.scoring import Scorer, fast_layout, refuse_other_classes
 from search.supernet.batch_norm import reestimate
 from search.supernet.store import Supernet, Weights
 
@@ -37,7 +37,7 @@ class Evaluator:
     def prepare(self, encoding: ArrayLike) -> Network:
         """The sub-network alone, with re-estimated batch norms, in evaluation mode."""
         architecture = self._supernet.space.decode(encoding)
-        network = extract(self._supernet.network, architecture).to(self._device)
+        network = fast_layout(extract(self._supernet.network, architecture).to(self._device))
         if self._norm_images is None:
             # The one fixed set of images for batch norms: spread evenly over the split, the same for every network.
             self._norm_images = self._dataset.files("supernet").sample(BATCH_NORM_IMAGES)

@@ -37,7 +37,7 @@ class Scorer:
         """
         classes = network.architecture.classes
         refuse_other_classes(self._dataset, classes, "the network")
-        ready = folded(network).to(self._device)
+        ready = fast_layout(folded(network).to(self._device))
         most_pixels = int(MOST_LOGITS / classes / max(1.0, *method.scales) ** 2)
         source, found = self._dataset.split(split), []
         with torch.inference_mode():
@@ -60,7 +60,7 @@ class Scorer:
             place = (key, piece.start, len(piece.images), size_hw)
             small = self._inputs.get(place)
             if small is None:
-                small = resized(piece.images, size_hw)
+                small = resized(piece.images, size_hw).contiguous(memory_format=torch.channels_last)
                 if key:
                     self._inputs[place] = small
             return normalised(small.to(self._device), self._dataset.mean, self._dataset.std)
@@ -79,6 +79,11 @@ def refuse_other_classes(dataset: Dataset, classes: int, whose: str) -> None:
             f"data set {dataset.name} has {len(dataset.classes)} classes, {whose} has {classes}: "
             "use the data it was trained for"
         )
+
+
+def fast_layout(network: Network) -> Network:
+    """The network itself, its weights laid out channels last: convolutions take 0.6 of the time on a CPU."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def folded(network: Network) -> Network:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evolution.compiled import compiled
+from search.compiled import compiled
 from search.evolution.initialisation import IntArray, distinct, enumerable, everything
 from search.evolution.nsga2 import evaluated, first_population, fitness
 from search.evolution.problem import Candidates, FloatArray, Problem

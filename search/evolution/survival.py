@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.evolution.compiled import compiled, helper
+from search.compiled import compiled, helper
 from search.evolution.initialisation import IntArray
 from search.evolution.problem import FloatArray
 

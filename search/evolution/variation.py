@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evolution.compiled import compiled, helper
+from search.compiled import compiled, helper
 from search.evolution.initialisation import IntArray
 from search.evolution.problem import FloatArray
 

@@ -107,7 +107,6 @@ _TINY = Recipe(
     label_reduction=2,
     small_input_batches=2,
     precision="fp32",
-    channels_last=False,
 )
 _PAPER = Recipe(
     "paper-cityscapes",

@@ -41,7 +41,7 @@ def test_two_processes_are_one(tmp_path: Path, together) -> None:
     _, found = together
     alone = run(tmp_path, processes=1)
     for ours, theirs in zip(found["losses"], alone["losses"], strict=True):
-        assert ours == pytest.approx(theirs, rel=2e-3)
+        assert ours == pytest.approx(theirs, rel=1e-2)  # AdamW's first steps go by the sign of gradients near 0
     assert found["losses"][0] == pytest.approx(alone["losses"][0], rel=1e-5)  # nothing has drifted apart yet
     assert found["scores"].keys() == alone["scores"].keys()
 

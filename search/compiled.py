@@ -17,11 +17,14 @@ def helper(function: Function) -> Function:
 
 
 def compiled(function: Function) -> Function:
-    """Compiled at its first call and kept for other processes, where there is a place to keep it."""
+    """Compiled at its first call and kept for other processes, where there is a place to keep it.
+
+    Other threads go on while it runs.
+    """
     try:
-        fast = numba.njit(cache=True)(function)
+        fast = numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # neither the file's folder nor the user's is writable
-        return numba.njit(function)
+        return numba.njit(nogil=True)(function)  # type: ignore[return-value]
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
