@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from search.metrics import VOID, confusion_matrices, confusion_matrix, iou, miou
+from search.metrics import VOID, _counted, _counted_anywhere, confusion_matrices, confusion_matrix, iou, miou
 
 cityscapes = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
 
@@ -184,3 +184,16 @@ def test_equals_cityscapesscripts_on_the_published_layout(tmp_path) -> None:  # 
     expected = [cityscapes.getIouScoreForLabel(id_, theirs, args) for id_ in LABEL_IDS]
     matrix = confusion_matrix(split.labels, torch.from_numpy(np.stack(predictions)), 19)
     np.testing.assert_allclose(iou(matrix).numpy(), expected, rtol=1e-12)
+
+
+@given(segmentations(with_misses=True))
+@settings(max_examples=40, deadline=None)
+def test_the_compiled_counts_are_those_of_any_device(case: tuple[Tensor, Tensor, int]) -> None:
+    (ours, ours_strange), (theirs, theirs_strange) = _counted(*case), _counted_anywhere(*case)
+    assert torch.equal(ours, theirs)
+    assert not ours_strange
+    assert not theirs_strange
+    labels, predictions, classes = case
+    labels = torch.full_like(labels, classes)
+    assert _counted(labels, predictions, classes)[1]
+    assert _counted_anywhere(labels, predictions, classes)[1]
