@@ -27,7 +27,7 @@ from profiler.finish import finish, now, unit_times, unsettled_networks
 from profiler.link import Link, Rule
 from profiler.lut import Lut, save
 from profiler.plan import Job, MethodName, Plan
-from profiler.session import Session
+from profiler.session import Session, Unsure
 from profiler.visits import Record
 
 _JOURNAL_FORMAT = 2
@@ -101,9 +101,10 @@ def build(
                     note(f"{len(compared)} converted units compute what their graphs say")
                 journal.append(header)
                 records.append(header)
-            _measure(plan, space, links, converter, journal, records, rule, seed)
+            sessions = _Sessions(plan, links, journal, records, rule, seed, converter)
+            _measure(sessions, space)
             if header["energy"]:
-                _measure_energy(plan, space, links, converter, journal, records, rule, seed)
+                _measure_energy(sessions, space)
             telemetry, restarts = links[0].telemetry(), sum(link.restarts for link in links)
         finally:
             journal.close()
@@ -177,49 +178,48 @@ def open_boards(device: Device, stack: ExitStack) -> list[Link]:
     return links
 
 
-def _measure(
-    plan: Plan,
-    space: Space,
-    links: Sequence[Link],
-    converter: Converter,
-    journal: Journal,
-    records: list[Record],
-    rule: Rule,
-    seed: int,
-) -> None:
-    """Carry the plan out; units of which no network would run are tried by themselves."""
-    clock = links[0].hello()["clock"]
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """What all sessions of one build share."""
 
-    def unsure(known: Sequence[Record]) -> set[str]:
-        return unsettled_networks(plan, space, known, clock, rule.target)
+    plan: Plan
+    links: Sequence[Link]
+    journal: Journal
+    records: list[Record]
+    rule: Rule
+    seed: int
+    converter: Converter
 
-    def run(jobs: Sequence[Job], title: str) -> None:
-        session = Session(jobs, plan.reference, links, journal, records, rule, seed, plan.effort, unsure, converter)
+    def run(self, title: str, jobs: Sequence[Job], unsure: Unsure | None = None) -> None:
+        """Measure what of `jobs` is not in the journal yet."""
+        session = Session(
+            jobs, self.plan.reference, self.links, self.journal, self.records, self.rule, self.seed, self.plan.effort,
+            unsure, self.converter,
+        )  # fmt: skip
         session.run(title)
 
-    run(plan.jobs, f"measuring {records[0]['device']['name']}")
+
+def _measure(sessions: _Sessions, space: Space) -> None:
+    """Carry the plan out; units of which no network would run are tried by themselves."""
+    plan, records, clock = sessions.plan, sessions.records, sessions.links[0].hello()["clock"]
+
+    def unsure(known: Sequence[Record]) -> set[str]:
+        return unsettled_networks(plan, space, known, clock, sessions.rule.target)
+
+    sessions.run(f"measuring {records[0]['device']['name']}", plan.jobs, unsure)
     if plan.method == "designed":
         seen = unit_times(plan, space, records, clock)
         missing = [unit for unit in space.units if unit.key not in seen]
         if missing:
-            run(plans.stub_jobs(missing), "trying units of which no network ran")
+            sessions.run("trying units of which no network ran", plans.stub_jobs(missing), unsure)
 
 
-def _measure_energy(
-    plan: Plan,
-    space: Space,
-    links: Sequence[Link],
-    converter: Converter,
-    journal: Journal,
-    records: list[Record],
-    rule: Rule,
-    seed: int,
-) -> None:
+def _measure_energy(sessions: _Sessions, space: Space) -> None:
     """After all latencies, as it heats the device: the energy of whole networks, unless the first one has none."""
-    jobs = energies.jobs(plan, space)
+    jobs = energies.jobs(sessions.plan, space)
     for part, title in ((jobs[:1], "trying the device's meter"), (jobs, "measuring energy")):
-        Session(part, plan.reference, links, journal, records, rule, seed, plan.effort, None, converter).run(title)
-        refused = [record for record in records if record["what"] == "refused" and record["key"] == jobs[0].key]
+        sessions.run(title, part)
+        refused = [one for one in sessions.records if one["what"] == "refused" and one["key"] == jobs[0].key]
         if refused:
             warn(f"the table has no energy: {refused[0]['detail']}")
             return
