@@ -45,6 +45,14 @@ EXPAND = tuple(place + 2 for place in DEPTH)  # place of the first e of each sta
 DIGITS = 3 + sum(SLOTS) + 2 * STAGES
 UNITS_PER_NETWORK = 2 + sum(SLOTS)  # stem, layer slots, decoder
 
+# Of each of the 18 layer slots: its stage, the places of its digits, and the depth digit from which on it is there.
+_STAGE_OF_SLOT = np.repeat(np.arange(STAGES), SLOTS)
+_INDEX_IN_STAGE = np.concatenate([np.arange(slots) for slots in SLOTS])
+_EXPAND_OF_SLOT = np.array(EXPAND)[_STAGE_OF_SLOT] + _INDEX_IN_STAGE
+_DEPTH_OF_SLOT = np.array(DEPTH)[_STAGE_OF_SLOT]
+_LEAST_DEPTH = _INDEX_IN_STAGE - np.array(BASE_DEPTHS)[_STAGE_OF_SLOT] + 1
+_FIRST_SLOTS = np.flatnonzero(_INDEX_IN_STAGE == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Widths:
@@ -277,20 +285,17 @@ class Space(DigitSpace):
         stems, stage, decoders = len(STEM_DEPTHS) * m, m * m * e + m * e, m**3
         per_scale = stems + STAGES * stage + decoders
         base = X[:, SCALE] * per_scale
+        out = X[:, WIDTH]  # (n, stages)
         places = np.empty((len(X), UNITS_PER_NETWORK), dtype=np.int64)
         places[:, 0] = base + X[:, STEM_DEPTH] * m + X[:, STEM_WIDTH]
-        column, before = 1, X[:, STEM_WIDTH]
-        for s in range(STAGES):
-            start = base + stems + s * stage
-            out = X[:, WIDTH[s]]
-            within = out[:, None] * e + X[:, EXPAND[s] : EXPAND[s] + SLOTS[s]]  # (n, slots)
-            block = (start + m * m * e)[:, None] + within
-            block[:, 0] = start + before * (m * e) + within[:, 0]
-            block[np.arange(SLOTS[s]) >= BASE_DEPTHS[s] + X[:, DEPTH[s], None]] = per_scale * len(self.scales)
-            places[:, column : column + SLOTS[s]] = block
-            column, before = column + SLOTS[s], out
-        widths = [X[:, place] for place in WIDTH[1:]]
-        places[:, column] = base + per_scale - decoders + (widths[0] * m + widths[1]) * m + widths[2]
+        slots = places[:, 1:-1]  # (n, 18), a view
+        np.take(out * e + (stems + m * m * e + stage * np.arange(STAGES)), _STAGE_OF_SLOT, axis=1, out=slots)
+        slots += X[:, _EXPAND_OF_SLOT]
+        before = np.concatenate([X[:, STEM_WIDTH, None], out[:, :-1]], axis=1)
+        slots[:, _FIRST_SLOTS] += before * (m * e) - m * m * e
+        slots += base[:, None]
+        slots[X[:, _DEPTH_OF_SLOT] < _LEAST_DEPTH] = per_scale * len(self.scales)
+        places[:, -1] = base + per_scale - decoders + (out[:, 1] * m + out[:, 2]) * m + out[:, 3]
         return places
 
 
