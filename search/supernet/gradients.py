@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -52,31 +53,41 @@ class Gradients:
             parameter.grad = None
         losses = torch.zeros(len(networks), device=self._ranks.device)
         share = 1 / (self._ranks.world * len(batch))
-        for part in batch:
-            for k, (loss, parts) in enumerate(self._each(part, networks, largest, total, share)):
-                losses[k] += loss
-                add_to_grad(parts, self._buffers)
+        for k, (loss, parts) in self._all(batch, networks, largest, total, share):
+            losses[k] += loss
+            add_to_grad(parts, self._buffers)
         # All processes drew the same networks, so the same parameters have gradients.
         present = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         self._ranks.add_up([losses, *present])
         return [float(loss) for loss in losses]
 
+    def _all(
+        self, batch: Sequence[Part], networks: list[Architecture], largest: Architecture, total: Tensor, share: float
+    ) -> Iterator[tuple[int, _Gradient]]:
+        """The place of a network, and its loss and gradients on a part, for each of them on every part."""
+        if self._teacher is not None or (self._recipe.distil and networks != [largest]):
+            for part in batch:
+                yield from enumerate(self._each(part, networks, largest, total, share))
+            return
+        # Nobody waits for another's opinion: parts run side by side as networks do.
+        jobs = [partial(self._student, part, network, None, total, share) for part in batch for network in networks]
+        yield from zip(itertools.cycle(range(len(networks))), self._run(jobs), strict=False)
+
     def _each(
         self, part: Part, networks: list[Architecture], largest: Architecture, total: Tensor, share: float
     ) -> Iterator[_Gradient]:
-        """Loss and gradients of each network on one part, in their order."""
+        """Loss and gradients of each network on one part, in their order; all follow one opinion."""
         images, labels = part
-        students, jobs, teacher = list(networks), [], None
+        students, jobs = list(networks), []
         if self._teacher is not None:
             teacher = self._opinion(self._teacher, images)
-        elif self._recipe.distil and networks != [largest]:
-            if networks[0] == largest:
-                ((heads, slices),) = self._run([partial(self._heads, images, largest)])
-                teacher, students = heads[0].detach(), networks[1:]
-                jobs.append(lambda: self._gradient(self._task.loss(heads, labels, total), slices))
-            else:
-                with torch.no_grad():
-                    teacher = self._heads(images, largest)[0][0]
+        elif networks[0] == largest:
+            ((heads, slices),) = self._run([partial(self._heads, images, largest)])
+            teacher, students = heads[0].detach(), networks[1:]
+            jobs.append(lambda: self._gradient(self._task.loss(heads, labels, total), slices))
+        else:
+            with torch.no_grad():
+                teacher = self._heads(images, largest)[0][0]
         jobs += [partial(self._student, part, network, teacher, total, share) for network in students]
         yield from self._run(jobs)
 
