@@ -36,10 +36,14 @@ class Landscape:
     strongest_digit: int  # the digit that alone explains most of the variance
     strongest_digit_share: float
     tau_halves_without_strongest: float | None  # after each option of that digit is brought to one mean
+    tau_test: float | None = None  # with the ranking on the split `test`, where that was asked for
 
 
-def describe(space: Space, X: IntArray, confusions: list[Tensor]) -> Landscape:
-    """The landscape of networks X, shape (n, 29), from their confusion matrices, each (images, C, C + 1)."""
+def describe(space: Space, X: IntArray, confusions: list[Tensor], test: list[Tensor] | None = None) -> Landscape:
+    """The landscape of networks X, shape (n, 29), from their confusion matrices, each (images, C, C + 1).
+
+    test: those on the split `test`, for how alike the two splits rank.
+    """
     whole = _mious(confusions, slice(None))
     images = len(confusions[0])
     early, late = (_mious(confusions, part) for part in (slice(images // 2), slice(images // 2, None)))
@@ -56,13 +60,20 @@ def describe(space: Space, X: IntArray, confusions: list[Tensor]) -> Landscape:
         strongest_digit=digit,
         strongest_digit_share=share,
         tau_halves_without_strongest=tau(_centred(early, X[:, digit]), _centred(late, X[:, digit])),
+        tau_test=None if test is None else tau(whole, _mious(test, slice(None))),
     )
 
 
 def survey(
-    space: Space, confusions_of_all: Callable[[IntArray], Iterable[Tensor]], networks: int, seed: int
+    space: Space,
+    confusions_of_all: Callable[[IntArray, str], Iterable[Tensor]],
+    networks: int,
+    seed: int,
+    test: bool = False,
 ) -> tuple[dict[str, Any], IntArray]:
     """Score `networks` random networks over all scales and as many within the middle scale.
+
+    confusions_of_all: of networks on a split. test: on the split `test` as well as on `search`.
 
     Returns:
         The report: a `Landscape` as a dictionary, with another under `within_scale`; and the networks, (2n, 29).
@@ -71,9 +82,13 @@ def survey(
     across, within = space.sample(networks, rng), space.sample(networks, rng)
     middle = len(space.scales) // 2
     within[:, SCALE] = middle
-    report = asdict(describe(space, across, list(confusions_of_all(across))))
-    report["within_scale"] = asdict(describe(space, within, list(confusions_of_all(within))))
-    report["within_scale"]["scale"] = list(space.scales[middle])
+
+    def described(X: IntArray) -> dict[str, Any]:
+        found = [list(confusions_of_all(X, split)) for split in (("search", "test") if test else ("search",))]
+        return asdict(describe(space, X, *found))
+
+    report = described(across)
+    report["within_scale"] = described(within) | {"scale": list(space.scales[middle])}
     report["seed"] = seed
     return report, np.concatenate([across, within])
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, help=DATA_HELP)
 @click.option("-n", "networks", type=click.IntRange(4), default=40, show_default=True, help="across and within scales")
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--test", is_flag=True, help="score them on the split test as well: do the two rank alike?")
 @click.option("--out", type=click.Path(path_type=Path), help="also write the figures as JSON")
-def landscape(supernet: Path, data: str, networks: int, seed: int, out: Path | None) -> None:
+def landscape(supernet: Path, data: str, networks: int, seed: int, test: bool, out: Path | None) -> None:
     """Ask whether the supernet's ranking means anything: random networks, scored on two halves of the images.
 
     \b
@@ -39,14 +40,14 @@ def landscape(supernet: Path, data: str, networks: int, seed: int, out: Path | N
 
     trained = load_supernet(supernet)
     evaluator = Evaluator(trained, load_data(data))
-    with progress_bar("scoring random networks", 2 * networks) as bar:
+    with progress_bar("scoring random networks", (4 if test else 2) * networks) as bar:
 
-        def confusions_of_all(X: IntArray) -> Iterator[Tensor]:
-            for found in evaluator.confusions_of_all(X):
+        def confusions_of_all(X: IntArray, split: str) -> Iterator[Tensor]:
+            for found in evaluator.confusions_of_all(X, split):
                 bar.advance()
                 yield found
 
-        report, _ = survey(trained.space, confusions_of_all, networks, seed)
+        report, _ = survey(trained.space, confusions_of_all, networks, seed, test)
     if out:
         write_json(out, report)
     for title, part in (("across input scales", report), ("within the middle scale", report["within_scale"])):
@@ -63,4 +64,5 @@ def _sentence(title: str, part: dict[str, Any]) -> str:
         f"images {taus['tau_halves']} (odd against even {taus['tau_odd_even']}), with FLOPs {taus['tau_flops']}; "
         f"digit {part['strongest_digit']} alone explains {part['strongest_digit_share']:.0%}, "
         f"without it tau {taus['tau_halves_without_strongest']}"
+        + ("" if part["tau_test"] is None else f"; with the split test {taus['tau_test']}")
     )

@@ -135,3 +135,15 @@ def test_survey_holds_the_scale_within(supernet: Supernet, micro_dataset) -> Non
     assert (X[5:, 0] == 1).all()
     assert report["within_scale"]["scale"] == [64, 96]
     assert report["miou_min"] <= report["miou_median"] <= report["miou_max"]
+    assert report["tau_test"] is None
+
+
+def test_a_survey_of_both_splits_says_how_alike_they_rank(micro_space) -> None:
+    def confusions_of_all(X: np.ndarray, split: str) -> list[torch.Tensor]:
+        """The split `test` ranks by the stem's width as `search` does, and upside down within a scale."""
+        hits = [100 + 10 * int(x[2]) * (-1 if split == "test" and len(set(X[:, 0])) == 1 else 1) for x in X]
+        return [torch.tensor([[[hit, 500 - hit, 0], [0, 500, 0]]] * 4) for hit in hits]
+
+    report, _ = survey(micro_space, confusions_of_all, networks=12, seed=0, test=True)
+    assert report["tau_test"] == pytest.approx(1)
+    assert report["within_scale"]["tau_test"] == pytest.approx(-1)
