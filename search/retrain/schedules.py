@@ -47,9 +47,7 @@ _PAPER = Recipe(
 )
 
 # As the supernet of the same size is trained: what suits minutes on two cores does not depend on weights being shared.
-_TINY = replace(
-    supernet_recipe("tiny"), name="retrain-tiny", phases=_ALL_OF_IT, minutes=None, sandwich=False, distil=False
-)
+_TINY = replace(supernet_recipe("tiny"), name="retrain-tiny", phases=_ALL_OF_IT, minutes=None)
 
 _SCHEDULES = {
     schedule.recipe.name: schedule

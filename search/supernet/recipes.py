@@ -91,17 +91,22 @@ def _progressive(largest: float, first: float, rest: float) -> tuple[Phase, ...]
 _EVERYTHING = (Phase("everything", 1.0, depth=ALL, expand=ALL, width=ALL, scale=ALL),)
 _PROGRESSIVE = _progressive(0.2, 0.035, 0.165)
 
-# In minutes of training on two cores the sandwich from the start beats progressive activation, and AdamW with weighted
-# classes beats SGD with hard examples. A small input's batch is larger because its operators cost little more; the
-# loss at half resolution takes a quarter of the time.
+# In minutes of training the number of steps decides: one random network a step, which follows nobody, ends five points
+# of mIoU above the sandwich with distillation at equal processor time (CamVid), and either beats progressive
+# activation; AdamW with weighted classes beats SGD with hard examples. Two parts of a batch keep two cores busy. A
+# small input's batch is larger because its operators cost little more; the loss at half resolution takes a quarter of
+# the time.
 _TINY = Recipe(
     "tiny",
     _EVERYTHING,
     "adamw",
     learning_rate=3e-3,
     weight_decay=1e-2,
-    batch=4,
+    batch=8,
     minutes=5.0,
+    accumulate=2,
+    sandwich=False,
+    distil=False,
     gradient_norm=5.0,
     weighted_classes=True,
     label_reduction=2,

@@ -115,8 +115,8 @@ def test_another_training_is_refused_by_name(tmp_path: Path, micro_space, micro_
     trainer(micro_space, micro_dataset).checkpoint(path)
     with pytest.raises(UserError, match="has seed 0, this training 1"):
         trainer(micro_space, micro_dataset, seed=1).restore(path)
-    with pytest.raises(UserError, match="has batch 4, this training 8"):
-        trainer(micro_space, micro_dataset, batch=8).restore(path)
+    with pytest.raises(UserError, match="has batch 8, this training 4"):
+        trainer(micro_space, micro_dataset, batch=4).restore(path)
     other = spaces.load(micro_space.to_dict() | {"name": "other", "scales": [[32, 64], [64, 96]]})
     with pytest.raises(UserError, match="has space 'micro', this training 'other'"):
         trainer(other, micro_dataset).restore(path)

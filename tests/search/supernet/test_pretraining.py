@@ -37,7 +37,9 @@ def photographs(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory, photographs: str, micro_space) -> tuple[Path, Trainer]:
     folder = tmp_path_factory.mktemp("encoder")
-    recipe = recipes.get("tiny-imagenet", sizes=(32, 64), batch=6, average=0.9)
+    recipe = recipes.get(
+        "tiny-imagenet", sizes=(32, 64), batch=6, average=0.9, accumulate=1, sandwich=True, distil=True
+    )
     trainer = Trainer(micro_space, load_data(photographs), recipe, Budget(steps=12), seed=0)
     first = trainer.step() or trainer.place.losses["largest"]
     trainer.checkpoint(folder / "checkpoint")
