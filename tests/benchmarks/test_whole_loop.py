@@ -39,13 +39,13 @@ def test_both_sides_evaluate_as_many_and_begin_alike(small_profiles: None) -> No
 
 def test_a_part_inside_another_is_counted_once() -> None:
     clock = whole_loop.Clock()
-    started = time.process_time()
+    started = time.perf_counter()
     with clock.part("outer"):
         sum(range(100_000))
         clock.timed("inner", sum)(range(200_000))
     assert set(clock.seconds) == {"outer", "inner"}
     assert min(clock.seconds.values()) >= 0
-    assert sum(clock.seconds.values()) <= time.process_time() - started
+    assert sum(clock.seconds.values()) <= time.perf_counter() - started
 
 
 def test_the_comparison_is_printed_and_goes_on(small_profiles: None, tmp_path: Path) -> None:

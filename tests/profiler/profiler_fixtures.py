@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,3 +20,8 @@ RUN = (  # the command `profiler` with the scripted agent on its device
 def small_space() -> Space:
     """Two input scales of a few pixels: everything of a real space, and cheap."""
     return load({"preset": "tiny", "name": "small", "scales": [[32, 32], [32, 64]]})
+
+
+def hear_ctrl_c() -> None:
+    """In a program under test before it begins: a shell has what it starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

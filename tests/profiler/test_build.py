@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from profiler_fixtures import RUN
+from profiler_fixtures import RUN, hear_ctrl_c
 from scripted_agent import CALL_MS, model_ms
 
 from mosegnet.common import journal as journals
@@ -148,7 +148,10 @@ def test_killed_and_resumed_measures_nothing_twice(tmp_path, space, table_file, 
 def test_ctrl_c_keeps_everything_and_exits_130(tmp_path):
     out = tmp_path / "cpu.json"
     command = [*RUN, "build-lut", "--device", "cpu", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PAUSE_S": "0.002"})
+    environment = {**os.environ, "PAUSE_S": "0.002"}
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=hear_ctrl_c,  # noqa: PLW1509  no locks
+    )  # fmt: skip
     wait_for_lines(journal_path(out), 30, process)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=60)

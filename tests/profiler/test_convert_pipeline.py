@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from atc_fixtures import Scripted, model, survivors
+from profiler_fixtures import hear_ctrl_c
 
 from mosegnet.common.errors import UserError
 from profiler.convert import AtcConverter, Failure, LocalRunner, ModelCache, NoConversion
@@ -308,7 +309,8 @@ def test_a_program_that_ends_leaves_no_process(tmp_path, ctrl_c, status):
     folder = tmp_path / "scripted"
     folder.mkdir()
     program = PROGRAM.format(tests=str(Path(__file__).parent), folder=str(folder), ctrl_c=ctrl_c)
-    done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False, preexec_fn=hear_ctrl_c)
     assert done.returncode == status, done.stderr
     pids = [int(path.stem.split("-")[1]) for path in (folder / "calls").glob("*.json")]
     assert pids
