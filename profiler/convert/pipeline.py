@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from profiler.convert.failures import Failure
 from profiler.convert.runner import Capacity, Stopped
 
+_WAKE_S = 0.5
 _JOIN_S = 10.0
 
 
@@ -153,7 +154,9 @@ class _Work(Generic[J]):
     def take(self) -> tuple[J, Result]:
         """The next result, waited for."""
         with self._change:
-            self._change.wait_for(self._has_news)
+            # The system may hand Ctrl-C to another thread: this one acts on it when it wakes, so it wakes now and then.
+            while not self._change.wait_for(self._has_news, _WAKE_S):
+                pass
             if self._error is not None:
                 raise self._error
             if self._given not in self._results:
