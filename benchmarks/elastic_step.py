@@ -28,13 +28,13 @@ from search.datasets import synthetic
 from search.datasets.base import Dataset
 from search.evaluate import Evaluator
 from search.supernet import Supernet, optimiser, recipes
-from search.supernet.gradients import add_to_grad, gradient_parts
+from search.supernet.gradients import Part, add_to_grad, gradient_parts
 from search.supernet.loss import SegmentationLoss
 from search.supernet.store import DataSummary
 from search.supernet.tasks import initial_network
 
 PAIRS = 9
-BATCH = 4
+RECIPE = recipes.get("tiny")
 IMAGES = 73  # CamVid's search split
 
 
@@ -60,33 +60,41 @@ def step_ratio(space: Space, architecture: Architecture) -> dict[str, float]:
         if isinstance(norm, nn.BatchNorm2d):
             norm.momentum = None
     static = built_static(extract(supernet, architecture)).train()
-    images = torch.randn(BATCH, 3, *architecture.input_hw)
-    labels = torch.randint(0, space.classes, (BATCH, *(side // 2 for side in architecture.input_hw)))
-    whole = [training_step(supernet, architecture, images, labels), training_step(static, None, images, labels)]
+    batch = [random_part(space, architecture) for _ in range(RECIPE.accumulate)]
+    whole = [training_step(supernet, architecture, batch), training_step(static, None, batch)]
     passes = [
-        training_step(supernet, architecture, images, labels, update=False),
-        training_step(static, None, images, labels, update=False),
+        training_step(supernet, architecture, batch, update=False),
+        training_step(static, None, batch, update=False),
     ]
     return {"step": ratio(*whole), "forward_and_backward": ratio(*passes)}
 
 
+def random_part(space: Space, architecture: Architecture) -> Part:
+    """Images and labels as the recipe has them."""
+    count, half = RECIPE.batch // RECIPE.accumulate, [side // RECIPE.label_reduction for side in architecture.input_hw]
+    images = torch.randn(count, 3, *architecture.input_hw).to(memory_format=torch.channels_last)
+    return images, torch.randint(0, space.classes, (count, *half))
+
+
 def training_step(
-    network: Network, architecture: Architecture | None, images: Tensor, labels: Tensor, update: bool = True
+    network: Network, architecture: Architecture | None, batch: list[Part], update: bool = True
 ) -> Callable[[], None]:
     """One step as the trainer takes it."""
-    loss = SegmentationLoss(torch.ones(int(labels.max()) + 1))
-    recipe = recipes.get("tiny")
-    own, parameters, buffers = optimiser.create(network, recipe), list(network.parameters()), {}
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loss = SegmentationLoss(torch.ones(network.architecture.classes))
+    own, parameters, buffers = optimiser.create(network, RECIPE), list(network.parameters()), {}
 
     def step() -> None:
         for parameter in parameters:
             parameter.grad = None
-        with separate_slices() as slices:
-            heads = network.forward_eighth(images, architecture)
-        value = loss(heads, labels, loss.total(labels))
-        parts = gradient_parts(value, parameters, slices)
+        total = sum(loss.total(labels) for _, labels in batch)
+        for images, labels in batch:
+            with separate_slices() as slices:
+                heads = network.forward_eighth(images, architecture)
+            parts = gradient_parts(loss(heads, labels, total), parameters, slices)
+            if update:
+                add_to_grad(parts, buffers)
         if update:
-            add_to_grad(parts, buffers)
             own.step()
 
     return step
