@@ -59,6 +59,7 @@ class Recipe:
     poly_power: float = 0.9
     gradient_norm: float | None = None  # gradients are clipped to it
     weighted_classes: bool = False  # rare classes count more (ENet)
+    matched_areas: bool = False  # after the training each class is called over as much area as it is labelled over
     hard_examples: bool = False  # only pixels whose class has a probability under 0.7 (OHEM)
     label_smoothing: float = 0.0
     label_reduction: int = 1  # the loss is taken at so much less than the largest input's resolution
@@ -109,6 +110,7 @@ _TINY = Recipe(
     distil=False,
     gradient_norm=5.0,
     weighted_classes=True,
+    matched_areas=True,
     label_reduction=2,
     small_input_batches=2,
     precision="fp32",
@@ -140,6 +142,7 @@ _RECIPES = {
             batch=32,
             label_reduction=1,
             weighted_classes=False,
+            matched_areas=False,
             label_smoothing=0.1,
         ),
         _PAPER,

@@ -19,6 +19,7 @@ from mosegnet.modules import Layer, Network, PlainLayer, extract
 from search import metrics
 from search.datasets.base import Dataset, normalised, resized
 from search.datasets.sampling import class_counts
+from search.supernet import areas
 from search.supernet.batch_norm import reestimate
 from search.supernet.loss import ClassificationLoss, SegmentationLoss, class_weights
 from search.supernet.recipes import Recipe
@@ -46,6 +47,10 @@ class Task(Protocol):
         """Accuracy in 0..1 of the sub-networks X, (n, 29), on images that are not trained on."""
         ...
 
+    def trained(self, average: Mapping[str, Tensor] | None) -> Network:
+        """The network as it is used after the training; the one in training stays as it is."""
+        ...
+
 
 def create(space: Family, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> Task:
     """The task that the data set is for.
@@ -68,6 +73,7 @@ class Segmentation:
     def __init__(self, space: Family, dataset: Dataset, recipe: Recipe, seed: int, device: torch.device) -> None:
         _check_classes(space, dataset)
         self._space, self._dataset, self._device = space, dataset, device
+        self._matched_areas = recipe.matched_areas
         self.network = initial_network(space, seed)
         self.module: nn.Module = self.network
         weights = torch.ones(space.classes)
@@ -83,9 +89,15 @@ class Segmentation:
         """Mean intersection over union on the split `search`."""
         from search.evaluate import Evaluator
 
-        weights = Weights(self._space, averaged(self.network, average))
-        evaluator = Evaluator(weights, self._dataset, str(self._device))
+        evaluator = Evaluator(Weights(self._space, self.trained(average)), self._dataset, str(self._device))
         return [float(metrics.miou(found.sum(0))) for found in evaluator.confusions_of_all(X)]
+
+    def trained(self, average: Mapping[str, Tensor] | None) -> Network:
+        """With the average of the weights and matched areas, where the recipe has them."""
+        network = averaged(self.network, average)
+        if not self._matched_areas:
+            return network
+        return areas.matched(network, self._space, self._dataset, self._device)
 
 
 class Classification:
@@ -107,6 +119,12 @@ class Classification:
     def score(self, X: IntArray, average: Mapping[str, Tensor] | None) -> list[float]:
         """Share of images of the split `search` whose class is the likeliest."""
         return [self._accuracy(self._space.decode(x), average) for x in X]
+
+    def trained(self, average: Mapping[str, Tensor] | None) -> Network:
+        """The encoder, with the average of the weights where there is one."""
+        whole = averaged(self.module, average)
+        assert isinstance(whole, Classifier)
+        return whole.network
 
     def _accuracy(self, architecture: Architecture, average: Mapping[str, Tensor] | None) -> float:
         whole = averaged(self.module, average)

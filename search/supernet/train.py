@@ -153,8 +153,8 @@ class Trainer:
         return Supernet(self.space, self.network().cpu().eval(), self.data(), self.record())
 
     def network(self) -> Network:
-        """The network in training, or a copy with the average of its weights where one is kept."""
-        return network_of(tasks.averaged(self.task.module, self._averages()))
+        """The network as it is used: the one in training, or a copy with what its recipe does to it at the end."""
+        return self.task.trained(self._averages())
 
     def data(self) -> DataSummary:
         """What it is trained on."""
