@@ -91,7 +91,7 @@ def test_inherited_begins_as_the_supernets_slices(micro_space, micro_dataset, mi
     supernet, x = load(micro_supernet), micro_space.smallest(1)
     trainer = trainer_of(job_of(micro_space, micro_dataset, start=weights.inherited(supernet, x.tolist())), Ranks())
     expected = extract(supernet.network, micro_space.decode(x)).state_dict()
-    for name, tensor in trainer.network().state_dict().items():
+    for name, tensor in trainer.task.network.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
 
 
