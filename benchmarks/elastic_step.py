@@ -27,6 +27,7 @@ from mosegnet.space import SCALE, Space
 from search.datasets import synthetic
 from search.datasets.base import Dataset
 from search.evaluate import Evaluator
+from search.scoring import fast_layout
 from search.supernet import Supernet, optimiser, recipes
 from search.supernet.gradients import Part, add_to_grad, gradient_parts
 from search.supernet.loss import SegmentationLoss
@@ -71,16 +72,17 @@ def step_ratio(space: Space, architecture: Architecture) -> dict[str, float]:
 
 def random_part(space: Space, architecture: Architecture) -> Part:
     """Images and labels as the recipe has them."""
-    count, half = RECIPE.batch // RECIPE.accumulate, [side // RECIPE.label_reduction for side in architecture.input_hw]
+    count = RECIPE.batch // RECIPE.accumulate
+    label_hw = [side // RECIPE.label_reduction for side in architecture.input_hw]
     images = torch.randn(count, 3, *architecture.input_hw).to(memory_format=torch.channels_last)
-    return images, torch.randint(0, space.classes, (count, *half))
+    return images, torch.randint(0, space.classes, (count, *label_hw))
 
 
 def training_step(
     network: Network, architecture: Architecture | None, batch: list[Part], update: bool = True
 ) -> Callable[[], None]:
     """One step as the trainer takes it."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fast_layout(network)
     loss = SegmentationLoss(torch.ones(network.architecture.classes))
     own, parameters, buffers = optimiser.create(network, RECIPE), list(network.parameters()), {}
 

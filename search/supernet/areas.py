@@ -14,13 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mosegnet.architecture import Architecture
 from mosegnet.family import Family
 from mosegnet.modules import Conv, Network, extract
 from mosegnet.space import SCALE
-from search.datasets.base import Dataset
+from search.datasets.base import Dataset, reduced_labels
 from search.supernet.batch_norm import reestimate
 
 _IMAGES, _BATCH = 64, 16
@@ -37,13 +36,13 @@ def matched(network: Network, space: Family, dataset: Dataset, device: torch.dev
     logits, classes = [], []
     for architecture in _middling(space):
         own = extract(network, architecture).to(device)
-        batches = dataset.to_input(sample.images, architecture.input_hw).to(device).split(_BATCH)
+        batches = [dataset.to_input(part.to(device), architecture.input_hw) for part in sample.images.split(_BATCH)]
         reestimate(own, batches)
         for images, labels in zip(batches, sample.labels.split(_BATCH), strict=True):
             (found,) = own.forward_eighth(images)
+            height, width = found.shape[2:]
             logits.append(found.permute(0, 2, 3, 1).flatten(0, 2))
-            small = F.interpolate(labels[:, None].float(), found.shape[2:], mode="nearest-exact")
-            classes.append(small.flatten().long().to(device))
+            classes.append(reduced_labels(labels, (height, width)).flatten().long().to(device))
     matching = copy.deepcopy(network)
     last = matching.decoder.head[-1]
     assert isinstance(last, Conv)

@@ -122,13 +122,15 @@ class Classification:
 
     def trained(self, average: Mapping[str, Tensor] | None) -> Network:
         """The encoder, with the average of the weights where there is one."""
+        return self._whole(average).network
+
+    def _whole(self, average: Mapping[str, Tensor] | None) -> Classifier:
         whole = averaged(self.module, average)
         assert isinstance(whole, Classifier)
-        return whole.network
+        return whole
 
     def _accuracy(self, architecture: Architecture, average: Mapping[str, Tensor] | None) -> float:
-        whole = averaged(self.module, average)
-        assert isinstance(whole, Classifier)
+        whole = self._whole(average)
         network = extract(whole.network, architecture).to(self._device)
         reestimate(network, (images for images, _ in self._images("supernet", _NORM_IMAGES)), Network.features)
         right = count = 0
